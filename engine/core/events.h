@@ -1,0 +1,100 @@
+// The vocabulary between the deciding core and the doing world: facts go in, commands come out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <lanward/error.h>
+
+#include "engine/core/content.h"
+#include "engine/core/piece_set.h"
+#include "engine/core/units.h"
+
+namespace lanward::core {
+
+// ---- facts -------------------------------------------------------------------------------------
+
+// How a request failed, as far as the adapter can tell from the outside. What to do about it is
+// the core's business.
+enum class FailureClass : std::uint8_t {
+  transient,      // connection refused or lost, time-out, 408, 5xx, DNS: the same request may work later
+  rate_limited,   // 429 or 503 with Retry-After: not before Failure::retry_after has passed
+  permanent,      // 4xx, unsupported scheme, redirect refused: this URL will not do
+  no_ranges,      // the server answered a range request with the whole file
+  changed,        // validator or total size differ from what the request demanded
+  protocol,       // the reply contradicts itself or the request (wrong Content-Range, overlong body)
+  local,          // our own side could not take the bytes; the store reports why
+};
+
+struct Failure {
+  FailureClass kind = FailureClass::transient;
+  Duration retry_after{0};  // rate_limited only; at most a day, adapters clamp
+  std::string message;      // for a person: URL and cause
+};
+
+// Something the origin told about a file in reply to a probe.
+struct OriginFacts {
+  std::string url;               // after redirects
+  bool size_known = false;
+  ByteCount size;
+  bool ranges = false;           // a range request was honoured
+  std::string strong_etag;       // with quotes; empty when absent or weak
+  std::string last_modified;     // as sent; empty when absent
+  std::string content_type;      // lower case, without parameters
+  // RFC 8288 links of interest: target resolved against url.
+  struct Link {
+    std::string rel;
+    std::string target;
+    std::string type;
+  };
+  std::vector<Link> links;
+};
+
+struct OriginProbed { RequestId request; OriginFacts facts; };
+struct DocumentFetched { RequestId request; std::vector<std::uint8_t> bytes; std::string url; };
+// The range's bytes up to `end` (exclusive, absolute) have been handed to the store.
+struct RangeProgressed { RequestId request; std::uint64_t end = 0; };
+struct RangeFinished { RequestId request; };
+struct RequestFailed { RequestId request; Failure failure; };
+
+struct PeerJoined { SourceId peer; std::string address; };
+struct PeerLeft { SourceId peer; };
+struct PeerHasPieces { SourceId peer; PieceSet pieces; };  // replaces what was known
+struct PeerHasPiece { SourceId peer; PieceIndex piece; };
+// Totals since the peer joined. `wasted` never reached the store (redundant blocks).
+struct PeerProgressed { SourceId peer; ByteCount received; ByteCount wasted; ByteCount served; };
+
+// Reported by the store; `from` are the sources of the blocks, in order of id, without repeats.
+struct PieceVerified { PieceIndex piece; std::vector<SourceId> from; };
+struct PieceFailed { PieceIndex piece; std::vector<SourceId> from; };
+// The store can write no more (disk full, I/O error). Verified pieces stay verified.
+struct StoreFailed { Error error; };
+
+struct Tick {};
+
+using Event = std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished,
+                           RequestFailed, PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece,
+                           PeerProgressed, PieceVerified, PieceFailed, StoreFailed, Tick>;
+
+// ---- commands ----------------------------------------------------------------------------------
+
+// Begin and end lie on piece boundaries or on the end of the file.
+struct FetchRange { RequestId request; SourceId origin; ByteSpan span; };
+struct CancelRequest { RequestId request; };
+// Pieces that peers may deliver from now on / that are kept for the origin. All pieces start kept.
+struct AllowFromPeers { PieceSpan pieces; };
+struct ReserveForOrigin { PieceSpan pieces; };
+// Never take bytes from this source again in this transfer.
+struct BanSource { SourceId source; std::string reason; };
+// The transfer cannot go on until it is resumed; the last command.
+struct GiveUp { Error error; };
+// The transfer waits for something outside (an origin's back-off): TRANSIENT_ERROR while it lasts.
+struct ReportTransient { Error error; };
+struct ClearTransient {};
+
+using Command = std::variant<FetchRange, CancelRequest, AllowFromPeers, ReserveForOrigin, BanSource,
+                             GiveUp, ReportTransient, ClearTransient>;
+
+}  // namespace lanward::core

@@ -1,0 +1,48 @@
+// What a job needs from the world, and what it is told at birth.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/core/content.h"
+#include "engine/core/merkle.h"
+#include "engine/core/policy.h"
+#include "engine/ports/content_store.h"
+#include "engine/ports/loop.h"
+#include "engine/ports/origin.h"
+#include "engine/ports/swarm.h"
+
+namespace lanward::jobs {
+
+// All outlive the engine.
+struct Ports {
+  ports::Loop& loop;
+  ports::OriginSource& origins;
+  ports::PieceStore& store;
+  ports::Swarm* swarm = nullptr;  // null: peers are disabled
+  core::Sha256Fn sha256 = nullptr;
+};
+
+struct EngineSettings {
+  core::Policy policy;
+  core::Duration progress_interval = std::chrono::milliseconds{250};
+  bool keep_delivered = true;  // see EngineOptions
+};
+
+// One file of a job, after the caller's strings have been checked and local documents read.
+struct FileSpec {
+  std::string source;             // as the caller named it
+  std::vector<std::string> urls;  // origins in order of preference; may be empty with a manifest
+  std::string destination;        // absolute path
+  std::optional<core::Manifest> manifest;  // when it was at hand locally
+  std::string manifest_url;                // demanded manifest; empty: discovered from urls[0]
+  std::vector<std::string> peers;
+  std::vector<std::string> trackers;
+  bool use_origin = true;
+  bool use_peers = true;
+  bool share_after_complete = false;
+};
+
+}  // namespace lanward::jobs

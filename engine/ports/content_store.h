@@ -1,0 +1,120 @@
+// The piece cache: where bytes from every source are written, hashed, verified and read back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <lanward/error.h>
+
+#include "engine/core/content.h"
+#include "engine/core/piece_set.h"
+#include "engine/core/units.h"
+#include "engine/ports/loop.h"
+#include "engine/ports/task.h"
+
+namespace lanward::ports {
+
+// Takes the bytes of one origin range in order. One thread at a time.
+class RangeSink {
+ public:
+  enum class Accept : std::uint8_t {
+    taken,
+    full,    // no buffer is free: nothing was taken, on_ready will be called
+    closed,  // the content is closed or failed: stop the transfer
+  };
+  virtual ~RangeSink() = default;
+  // Takes all bytes or none; they continue where the previous ones ended.
+  // REQUIRES: bytes.size() <= kRangeAcceptBytesMax, and not beyond the end of the range.
+  [[nodiscard]] virtual Accept accept(std::span<const std::byte> bytes) = 0;
+  // Hands over what is still buffered. A sink destroyed without it drops at most one buffer.
+  virtual void finish() = 0;
+};
+// Largest piece of bytes one accept() takes: four of curl's default buffers.
+inline constexpr std::size_t kRangeAcceptBytesMax = 64 * core::kKiB;
+
+// What one source gave to the store.
+struct SourceLedger {
+  core::SourceId source;
+  core::ByteCount received;  // accepted payload
+  core::ByteCount useful;    // part of a verified piece
+  // received - useful of finished pieces: duplicates and bytes of failed pieces
+  core::ByteCount wasted;
+};
+
+// One content of the cache, open for one transfer. Every method may be called from any thread; the
+// object outlives close (late calls answer "closed"). Facts (PieceVerified, PieceFailed,
+// StoreFailed) go to the sink given at opening.
+class ContentStore {
+ public:
+  virtual ~ContentStore() = default;
+
+  // Bytes of `span` from `source`, an origin. `on_ready` is called, from any thread, when a sink
+  // that answered full should be tried again. REQUIRES: span begins on a block boundary.
+  [[nodiscard]] virtual std::unique_ptr<RangeSink> open_range(core::SourceId source,
+                                                              core::ByteSpan span,
+                                                              Task on_ready) = 0;
+
+  // A block (16 KiB, or the short last one) from a peer; the bytes are copied before it returns.
+  // A block that is already there is counted as wasted and dropped. `done` is called once, from any
+  // thread, when the block has been written or dropped. Returns false when the writer lags behind:
+  // the block is taken, but the caller should pause until `on_drained` is called.
+  [[nodiscard]] virtual bool write_block(core::PieceIndex piece, std::uint32_t offset,
+                                         std::span<const std::byte> bytes, core::SourceId source,
+                                         MoveFunction<void(Result<void>)> done,
+                                         Task on_drained) = 0;
+
+  // Reads bytes of one verified piece. Errors: invalid_state if the piece is not verified, disk_io.
+  // Blocks for disk I/O unless `cached_only`: then not_found means "call again from a worker".
+  [[nodiscard]] virtual Result<void> read(core::PieceIndex piece, std::uint32_t offset,
+                                          std::span<std::byte> out, bool cached_only) = 0;
+
+  // The SHA-256 of each block of the piece, once every block is written. For a verified piece the
+  // blocks are read again if the hashes are no longer at hand. Errors: invalid_state while blocks
+  // are missing and none is being written; disk_io. `done` is called once, from any thread.
+  virtual void block_hashes(core::PieceIndex piece,
+                            MoveFunction<void(Result<std::vector<core::Digest>>)> done) = 0;
+
+  // Forgets the unverified blocks of a piece. A verified piece stays.
+  virtual void clear_piece(core::PieceIndex piece) = 0;
+
+  [[nodiscard]] virtual core::PieceSet verified() const = 0;
+  [[nodiscard]] virtual std::vector<SourceLedger> ledger() const = 0;
+
+  // Runs a blocking function (a read) on the store's workers, in no particular order.
+  virtual void run_on_worker(Task task) = 0;
+};
+
+enum class Delivery : std::uint8_t {
+  keep,     // the cache keeps its copy: clone where the file system can, else copy
+  consume,  // the cache gives its data file away: rename where possible, else as keep and purge
+};
+
+// The cache of one engine. Any thread. Completions are called once, from any thread.
+class PieceStore {
+ public:
+  virtual ~PieceStore() = default;
+  using Opened = MoveFunction<void(Result<std::shared_ptr<ContentStore>>)>;
+  using Done = MoveFunction<void(Result<void>)>;
+
+  // Opens or creates the content; pieces found there are believed only as far as they are proven
+  // (others are re-hashed first). Errors: in_use if it is open already, disk_full, disk_io.
+  virtual void open(const core::Content& content, FactSink facts, Opened done) = 0;
+
+  // Puts the complete, verified file at `destination`: temporary name beside it, fsync, atomic
+  // rename. After `consume` the content is closed and forgotten.
+  // Errors: invalid_state if pieces are missing, destination, disk_full, disk_io.
+  virtual void deliver(const std::shared_ptr<ContentStore>& content, std::string destination,
+                       Delivery how, Done done) = 0;
+
+  // Ends the use of an opened content: waits for its writes, makes what is verified durable.
+  virtual void close(const std::shared_ptr<ContentStore>& content, Done done) = 0;
+
+  // Closes the content, drops its pieces and its data file.
+  virtual void purge(const std::shared_ptr<ContentStore>& content, Done done) = 0;
+};
+
+}  // namespace lanward::ports

@@ -1,0 +1,51 @@
+// HTTP origins: probes, small documents, ranges of files.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/core/events.h"
+#include "engine/core/units.h"
+#include "engine/ports/content_store.h"
+#include "engine/ports/loop.h"
+
+namespace lanward::ports {
+
+struct RangeRequest {
+  std::string url;
+  core::ByteSpan span;       // not empty
+  core::ByteCount total;     // size of the file; a reply that says otherwise is `changed`
+  std::string validator;     // strong ETag or Last-Modified for If-Range; empty: none known
+  // True: the server is known not to support ranges. `span` is the whole file, asked for without
+  // a Range header.
+  bool whole_file = false;
+};
+
+// The requests of one transfer. Loop thread only. Every request ends with exactly one fact
+// (OriginProbed, DocumentFetched, RangeFinished or RequestFailed) unless it is cancelled first.
+// Destroying the client cancels everything; no sink is touched after the destructor returns.
+class OriginClient {
+ public:
+  virtual ~OriginClient() = default;
+  // Asks for the facts of a URL with a GET of the range 0-0, whose body is thrown away.
+  virtual void probe(core::RequestId request, const std::string& url) = 0;
+  // Fetches a small document, at most `limit` bytes (more is a permanent failure).
+  virtual void fetch_document(core::RequestId request, const std::string& url,
+                              core::ByteCount limit) = 0;
+  virtual void fetch_range(core::RequestId request, const RangeRequest& range,
+                           std::unique_ptr<RangeSink> sink) = 0;
+  // The sink of a sink-full range has room again. Unknown requests are ignored. Any thread.
+  virtual void continue_range(core::RequestId request) = 0;
+  // Idempotent; unknown requests are ignored. No fact about the request follows, no byte is
+  // accepted after it returns.
+  virtual void cancel(core::RequestId request) = 0;
+};
+
+class OriginSource {
+ public:
+  virtual ~OriginSource() = default;
+  [[nodiscard]] virtual std::unique_ptr<OriginClient> connect(FactSink facts) = 0;
+};
+
+}  // namespace lanward::ports

@@ -31,8 +31,8 @@ struct Content {
 // A parsed and validated BEP 52 metainfo of one file.
 struct Manifest {
   Content content;
-  Digest infohash{};           // SHA-256 of the info dictionary
-  std::string name;            // a plain file name, safe to create; may be empty
+  Digest infohash{};  // SHA-256 of the info dictionary
+  std::string name;   // a plain file name, safe to create; may be empty
   std::vector<std::string> web_seeds;
   std::vector<std::string> trackers;
   std::vector<std::uint8_t> metainfo;  // the document itself, as it was read

@@ -19,13 +19,14 @@ namespace lanward::core {
 // How a request failed, as far as the adapter can tell from the outside. What to do about it is
 // the core's business.
 enum class FailureClass : std::uint8_t {
-  transient,      // connection refused or lost, time-out, 408, 5xx, DNS: the same request may work later
-  rate_limited,   // 429 or 503 with Retry-After: not before Failure::retry_after has passed
-  permanent,      // 4xx, unsupported scheme, redirect refused: this URL will not do
-  no_ranges,      // the server answered a range request with the whole file
-  changed,        // validator or total size differ from what the request demanded
-  protocol,       // the reply contradicts itself or the request (wrong Content-Range, overlong body)
-  local,          // our own side could not take the bytes; the store reports why
+  transient,     // connection refused or lost, time-out, 408, 5xx, DNS: the same request may work
+                 // later
+  rate_limited,  // 429 or 503 with Retry-After: not before Failure::retry_after has passed
+  permanent,     // 4xx, unsupported scheme, redirect refused: this URL will not do
+  no_ranges,     // the server answered a range request with the whole file
+  changed,       // validator or total size differ from what the request demanded
+  protocol,      // the reply contradicts itself or the request (wrong Content-Range, overlong body)
+  local,         // our own side could not take the bytes; the store reports why
 };
 
 struct Failure {
@@ -36,13 +37,13 @@ struct Failure {
 
 // Something the origin told about a file in reply to a probe.
 struct OriginFacts {
-  std::string url;               // after redirects
+  std::string url;  // after redirects
   bool size_known = false;
   ByteCount size;
-  bool ranges = false;           // a range request was honoured
-  std::string strong_etag;       // with quotes; empty when absent or weak
-  std::string last_modified;     // as sent; empty when absent
-  std::string content_type;      // lower case, without parameters
+  bool ranges = false;        // a range request was honoured
+  std::string strong_etag;    // with quotes; empty when absent or weak
+  std::string last_modified;  // as sent; empty when absent
+  std::string content_type;   // lower case, without parameters
   // RFC 8288 links of interest: target resolved against url.
   struct Link {
     std::string rel;
@@ -52,25 +53,64 @@ struct OriginFacts {
   std::vector<Link> links;
 };
 
-struct OriginProbed { RequestId request; OriginFacts facts; };
-struct DocumentFetched { RequestId request; std::vector<std::uint8_t> bytes; std::string url; };
+struct OriginProbed {
+  RequestId request;
+  OriginFacts facts;
+};
+struct DocumentFetched {
+  RequestId request;
+  std::vector<std::uint8_t> bytes;
+  std::string url;
+};
 // The range's bytes up to `end` (exclusive, absolute) have been handed to the store.
-struct RangeProgressed { RequestId request; std::uint64_t end = 0; };
-struct RangeFinished { RequestId request; };
-struct RequestFailed { RequestId request; Failure failure; };
+struct RangeProgressed {
+  RequestId request;
+  std::uint64_t end = 0;
+};
+struct RangeFinished {
+  RequestId request;
+};
+struct RequestFailed {
+  RequestId request;
+  Failure failure;
+};
 
-struct PeerJoined { SourceId peer; std::string address; };
-struct PeerLeft { SourceId peer; };
-struct PeerHasPieces { SourceId peer; PieceSet pieces; };  // replaces what was known
-struct PeerHasPiece { SourceId peer; PieceIndex piece; };
+struct PeerJoined {
+  SourceId peer;
+  std::string address;
+};
+struct PeerLeft {
+  SourceId peer;
+};
+struct PeerHasPieces {
+  SourceId peer;
+  PieceSet pieces;
+};  // replaces what was known
+struct PeerHasPiece {
+  SourceId peer;
+  PieceIndex piece;
+};
 // Totals since the peer joined. `wasted` never reached the store (redundant blocks).
-struct PeerProgressed { SourceId peer; ByteCount received; ByteCount wasted; ByteCount served; };
+struct PeerProgressed {
+  SourceId peer;
+  ByteCount received;
+  ByteCount wasted;
+  ByteCount served;
+};
 
 // Reported by the store; `from` are the sources of the blocks, in order of id, without repeats.
-struct PieceVerified { PieceIndex piece; std::vector<SourceId> from; };
-struct PieceFailed { PieceIndex piece; std::vector<SourceId> from; };
+struct PieceVerified {
+  PieceIndex piece;
+  std::vector<SourceId> from;
+};
+struct PieceFailed {
+  PieceIndex piece;
+  std::vector<SourceId> from;
+};
 // The store can write no more (disk full, I/O error). Verified pieces stay verified.
-struct StoreFailed { Error error; };
+struct StoreFailed {
+  Error error;
+};
 
 struct Tick {};
 
@@ -80,18 +120,37 @@ using Event = std::variant<OriginProbed, DocumentFetched, RangeProgressed, Range
 
 // ---- commands ----------------------------------------------------------------------------------
 
-// Begin and end lie on piece boundaries or on the end of the file.
-struct FetchRange { RequestId request; SourceId origin; ByteSpan span; };
-struct CancelRequest { RequestId request; };
+// Begins on a block boundary, ends on a piece boundary or at the end of the file. `whole_file`: the
+// origin has no ranges, the span is the whole file and is asked for without a range.
+struct FetchRange {
+  RequestId request;
+  SourceId origin;
+  ByteSpan span;
+  bool whole_file = false;
+};
+struct CancelRequest {
+  RequestId request;
+};
 // Pieces that peers may deliver from now on / that are kept for the origin. All pieces start kept.
-struct AllowFromPeers { PieceSpan pieces; };
-struct ReserveForOrigin { PieceSpan pieces; };
+struct AllowFromPeers {
+  PieceSpan pieces;
+};
+struct ReserveForOrigin {
+  PieceSpan pieces;
+};
 // Never take bytes from this source again in this transfer.
-struct BanSource { SourceId source; std::string reason; };
+struct BanSource {
+  SourceId source;
+  std::string reason;
+};
 // The transfer cannot go on until it is resumed; the last command.
-struct GiveUp { Error error; };
+struct GiveUp {
+  Error error;
+};
 // The transfer waits for something outside (an origin's back-off): TRANSIENT_ERROR while it lasts.
-struct ReportTransient { Error error; };
+struct ReportTransient {
+  Error error;
+};
 struct ClearTransient {};
 
 using Command = std::variant<FetchRange, CancelRequest, AllowFromPeers, ReserveForOrigin, BanSource,

@@ -25,8 +25,8 @@ inline constexpr std::uint64_t kCanonicalPieceCount = 1024;
 [[nodiscard]] constexpr std::uint32_t canonical_piece_bytes(ByteCount size) {
   const std::uint64_t ideal = std::max<std::uint64_t>(size.value / kCanonicalPieceCount, 1);
   const std::uint64_t rounded = std::bit_ceil(ideal);
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(rounded, kCanonicalPieceBytesMin,
-                                                              kCanonicalPieceBytesMax));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(rounded, kCanonicalPieceBytesMin, kCanonicalPieceBytesMax));
 }
 
 class PieceLayout {
@@ -55,9 +55,7 @@ class PieceLayout {
     return {std::uint64_t{p.begin.value} * piece_bytes_,
             std::min(std::uint64_t{p.end.value} * piece_bytes_, size_)};
   }
-  [[nodiscard]] constexpr ByteSpan bytes(PieceIndex p) const {
-    return bytes(PieceSpan{p, p + 1});
-  }
+  [[nodiscard]] constexpr ByteSpan bytes(PieceIndex p) const { return bytes(PieceSpan{p, p + 1}); }
   [[nodiscard]] constexpr std::uint32_t size_of(PieceIndex p) const {
     return static_cast<std::uint32_t>(bytes(p).size().value);
   }

@@ -17,6 +17,10 @@ struct Policy {
   // ranges only lose more when they break.
   ByteCount range_bytes_max{16 * kMiB};
 
+  // A range lasts no longer than this at the measured rate, where peers may turn up: what is asked
+  // from the origin cannot come from a peer any more. 0.1..60 s.
+  Duration range_duration_max{std::chrono::seconds{2}};
+
   // Pieces that a range may still hold when work runs short: guided self-scheduling hands out
   // remaining / (guide * requests), so the last ranges end together. 1..16.
   std::uint32_t range_guide = 2;
@@ -29,7 +33,20 @@ struct Policy {
   // a download is never slower than plain HTTP for long.
   std::uint32_t peer_rate_percent_min = 50;
 
-  // Back-off after a transient origin failure: first delay, doubled per failure in a row, 10 ms..1 h.
+  // Below this rate of the peers, and with no measured rate of the origin to compare, one piece is
+  // asked from the origin to find out. 0..100 MB/s. 1 MiB/s: any working LAN is far above it.
+  ByteRate peer_rate_probe{kMiB};
+
+  // How long the origin waits for peers that are known by address to say what they have. 0..10 s.
+  // Above the worst LAN round trip and connection set-up, inside what DNS, TCP and TLS take anyway.
+  Duration peer_hold{std::chrono::milliseconds{100}};
+
+  // With every origin gone and nobody offering a missing piece, this long passes before the
+  // transfer gives up: peers need a moment to be found. 0..1 h.
+  Duration peer_grace{std::chrono::seconds{5}};
+
+  // Back-off after a transient origin failure: first delay, doubled per failure in a row, 10 ms..1
+  // h.
   Duration retry_delay_min{std::chrono::milliseconds{250}};
   Duration retry_delay_max{std::chrono::seconds{30}};
 
@@ -37,9 +54,10 @@ struct Policy {
   // With the delays above: about two minutes.
   std::uint32_t origin_failures_max = 10;
 
-  // Pieces with wrong bytes before the only source of them is banned, 1..10. A mixed piece blames
-  // nobody; it is fetched again from one source.
-  std::uint32_t bad_pieces_max = 1;
+  // Bad pieces before a source is banned, 1..10: with the only source of a piece at fault / as one
+  // of several. Two: one flipped bit on the way is forgiven, a wrong file is not.
+  std::uint32_t bad_pieces_max = 2;
+  std::uint32_t bad_shares_max = 4;
 
   // No progress from anywhere for this long ends the transfer with an error. 1 s..14 days.
   // Delivery Optimization: one hour for foreground jobs; a person at a terminal waits less.

@@ -1,5 +1,5 @@
-// Strong types of the core: an index is not a count, a byte offset is not a rate, and time is a value
-// that comes in from outside.
+// Strong types of the core: an index is not a count, a byte offset is not a rate, and time is a
+// value that comes in from outside.
 #pragma once
 
 #include <chrono>

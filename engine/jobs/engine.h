@@ -1,7 +1,6 @@
 // The job table. Routes calls to jobs and jobs to ports; decides nothing.
 #pragma once
 
-#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,9 +10,8 @@
 #include <lanward/job.h>
 #include <lanward/types.h>
 
-#include "engine/core/merkle.h"
-#include "engine/core/policy.h"
 #include "engine/core/prng.h"
+#include "engine/core/units.h"
 #include "engine/jobs/job.h"
 #include "engine/jobs/ports.h"
 
@@ -22,19 +20,20 @@ namespace lanward::jobs {
 // Loop thread only.
 class Engine {
  public:
-  Engine(Ports ports, EngineSettings settings, core::Seed seed);
+  Engine(const Ports& ports, const EngineSettings& settings, core::Seed seed);
 
-  // A new, suspended job.
-  Job& create_job(std::string display_name, JobCallback callback);
+  // A new, suspended job; the engine owns it. Errors: invalid_argument for a display name over 256
+  // characters, or when the table is full.
+  [[nodiscard]] Result<Job*> create_job(std::string display_name, JobCallback callback);
   [[nodiscard]] Job* find(const JobId& id);
   [[nodiscard]] std::vector<JobId> ids() const;
 
-  // Suspends every job and leaves every swarm; `done` is posted when nothing is in use any more.
+  // Suspends every job and leaves every swarm; `done` is called when no port is in use any more.
   void close(ports::Task done);
 
  private:
-  Ports ports_;
-  EngineSettings settings_;
+  const Ports ports_;
+  const EngineSettings settings_;
   core::Prng prng_;
   std::map<JobId, std::unique_ptr<Job>> jobs_;
 };

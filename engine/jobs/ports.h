@@ -35,7 +35,7 @@ struct EngineSettings {
 struct FileSpec {
   std::string source;             // as the caller named it
   std::vector<std::string> urls;  // origins in order of preference; may be empty with a manifest
-  std::string destination;        // absolute path
+  std::string destination;        // absolute; ends with '/' when the manifest is to name the file
   std::optional<core::Manifest> manifest;  // when it was at hand locally
   std::string manifest_url;                // demanded manifest; empty: discovered from urls[0]
   std::vector<std::string> peers;

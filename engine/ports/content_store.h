@@ -53,7 +53,8 @@ class ContentStore {
   virtual ~ContentStore() = default;
 
   // Bytes of `span` from `source`, an origin. `on_ready` is called, from any thread, when a sink
-  // that answered full should be tried again. REQUIRES: span begins on a block boundary.
+  // that answered full should be tried again; never after the sink's destructor has returned.
+  // REQUIRES: span begins on a block boundary.
   [[nodiscard]] virtual std::unique_ptr<RangeSink> open_range(core::SourceId source,
                                                               core::ByteSpan span,
                                                               Task on_ready) = 0;

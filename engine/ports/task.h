@@ -15,9 +15,9 @@ class MoveFunction<R(Args...)> {
  public:
   MoveFunction() = default;
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, MoveFunction> &&
-             std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>)
-  MoveFunction(F&& f)  // NOLINT(google-explicit-constructor): a lambda is passed as it stands
+  requires(!std::is_same_v<std::remove_cvref_t<F>, MoveFunction> &&
+           std::is_invocable_r_v<R, std::remove_cvref_t<F>&, Args...>)
+      MoveFunction(F&& f)  // NOLINT(google-explicit-constructor): a lambda is passed as it stands
       : body_(std::make_unique<Holder<std::remove_cvref_t<F>>>(std::forward<F>(f))) {}
 
   [[nodiscard]] explicit operator bool() const { return body_ != nullptr; }

@@ -1,0 +1,262 @@
+#include <lanward/engine.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/cli/commands.h"
+#include "api/cli/paths.h"
+
+namespace lanward::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+// Enough for every change between two looks; only a blocked terminal makes more pile up, and then
+// the oldest are the least interesting.
+constexpr std::size_t kStateChangesMax = 256;
+// The job's state is looked at at least this often even if nobody nudges.
+constexpr std::chrono::milliseconds kLookInterval{1000};
+
+// Of the engine; the display name is for listings only.
+constexpr std::size_t kDisplayNameMax = 256;
+
+struct StateChange {
+  JobState state;
+  std::optional<Error> error;
+};
+
+// Carries state changes from the engine's thread to ours.
+class Mailbox {
+ public:
+  explicit Mailbox(Waiter& waiter) : waiter_(waiter) {}
+
+  void put(const JobEvent& event) {
+    if (!event.state_changed) return;
+    {
+      const std::lock_guard lock(mutex_);
+      if (changes_.size() == kStateChangesMax) changes_.pop_front();
+      changes_.push_back({event.state, event.error});
+    }
+    waiter_.nudge();
+  }
+
+  std::deque<StateChange> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(changes_, {});
+  }
+
+ private:
+  Waiter& waiter_;
+  std::mutex mutex_;
+  std::deque<StateChange> changes_;
+};
+
+Endpoint endpoint_of(const std::string& listen, std::uint16_t port) {
+  const std::size_t colon = listen.rfind(':');
+  return {colon == std::string::npos ? "0.0.0.0" : listen.substr(0, colon), port};
+}
+
+// One run of `lanward get`.
+class Get {
+ public:
+  Get(const GetOptions& options, Reporter& reporter, Waiter& waiter)
+      : options_(options), reporter_(reporter), waiter_(waiter), mailbox_(waiter) {}
+
+  ExitCode run() {
+    auto outcome = prepare();
+    if (outcome) outcome = start();
+    if (outcome) outcome = transfer();
+    if (outcome) outcome = deliver();
+    if (!outcome) return end_failed(outcome.error());
+    if (options_.share) share();
+    close();
+    remove_working_directory();
+    return ExitCode::done;
+  }
+
+ private:
+  // Chooses the destination and the cache.
+  Result<void> prepare() {
+    auto plan = plan_delivery(options_.source, options_.output);
+    if (!plan) return tl::unexpected(plan.error());
+    plan_ = *std::move(plan);
+    cache_directory_ = options_.cache;
+    if (!options_.cache.empty()) return {};
+    auto working = WorkingDirectory::create(plan_.working_directory);
+    if (!working) return tl::unexpected(working.error());
+    working_ = *std::move(working);
+    cache_directory_ = working_->path();
+    return {};
+  }
+
+  FileRequest file_request() const {
+    FileRequest file;
+    file.source = options_.source;
+    // Ends in '/' without a name: the engine adds the one that the manifest suggests.
+    file.destination = (fs::path(plan_.directory) / plan_.name).lexically_normal().string();
+    file.manifest = options_.manifest;
+    file.mirrors = options_.mirrors;
+    file.peers = options_.peers;
+    file.trackers = options_.trackers;
+    file.use_origin = options_.use_cdn;
+    file.use_peers = options_.use_peers;
+    file.share_after_complete = options_.share.has_value();
+    return file;
+  }
+
+  Result<void> start() {
+    EngineOptions options;
+    options.cache_directory = cache_directory_;
+    options.keep_delivered = !working_;
+    options.listen = options_.listen;
+    options.peers_enabled = options_.use_peers;
+    options.progress_interval = reporter_.interval();
+    auto engine = Engine::open(std::move(options));
+    if (!engine) return tl::unexpected(engine.error());
+    engine_ = *std::move(engine);
+    if (const auto port = engine_->listen_port()) {
+      endpoint_ = endpoint_of(options_.listen, *port);
+      reporter_.listening(endpoint_);
+    }
+    auto job = engine_->create_job(options_.source.substr(0, kDisplayNameMax),
+                                   [this](const JobEvent& event) { mailbox_.put(event); });
+    if (!job) return tl::unexpected(job.error());
+    job_ = *std::move(job);
+    if (auto added = job_->add_file(file_request()); !added) return added;
+    return job_->resume();
+  }
+
+  Result<void> transfer() {
+    auto next_report = Clock::now() + reporter_.interval();
+    for (;;) {
+      const auto wait = std::min<Clock::duration>(kLookInterval, next_report - Clock::now());
+      const auto woken = waiter_.wait(std::chrono::ceil<std::chrono::milliseconds>(wait));
+      if (woken == Waiter::Woken::signal) return cancelled();
+      report_changes();
+      const auto state = job_->state();
+      if (!state) return tl::unexpected(state.error());
+      if (*state == JobState::transferred) return {};
+      if (*state == JobState::error) return tl::unexpected(cause());
+      if (*state == JobState::cancelled) return fail(ErrorCode::cancelled, "the job was cancelled");
+      if (Clock::now() < next_report) continue;
+      next_report = Clock::now() + reporter_.interval();
+      if (const auto progress = job_->progress()) reporter_.progress(*progress, *state);
+    }
+  }
+
+  void report_changes() {
+    for (const StateChange& change : mailbox_.take()) reporter_.state(change.state, change.error);
+    const auto file = status();
+    if (file.note.empty() || file.note == noted_) return;
+    noted_ = file.note;
+    reporter_.note(file);
+  }
+
+  Result<void> cancelled() {
+    const std::string message = std::string("cancelled by ") + waiter_.signal_name();
+    const auto done = job_->cancel();
+    report_changes();
+    if (done) return fail(ErrorCode::cancelled, message);
+    return fail(ErrorCode::cancelled, message + "; cleaning up failed: " + done.error().message);
+  }
+
+  Result<void> deliver() {
+    Summary summary;
+    if (auto sources = job_->sources()) summary.sources = *std::move(sources);
+    if (auto done = job_->complete(); !done) return done;
+    summary.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun_);
+    if (auto progress = job_->progress()) summary.progress = *progress;
+    summary.file = status();
+    report_changes();
+    reporter_.delivered(summary);
+    return {};
+  }
+
+  void share() {
+    reporter_.sharing(endpoint_, *options_.share);
+    const auto& duration = options_.share->duration;
+    const auto until = Clock::now() + duration.value_or(std::chrono::seconds{0});
+    for (;;) {
+      auto wait = std::chrono::milliseconds{kLookInterval};
+      if (duration) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+        if (left.count() <= 0) break;
+        wait = std::min(wait, left);
+      }
+      if (waiter_.wait(wait) == Waiter::Woken::signal) break;
+    }
+    reporter_.share_ended(job_->sources().value_or(std::vector<SourceStats>{}));
+  }
+
+  FileStatus status() const {
+    const auto files = job_->files();
+    return files && !files->empty() ? files->front() : FileStatus{};
+  }
+
+  Error cause() const {
+    const auto error = job_->error();
+    if (error && *error) return **error;
+    return {ErrorCode::internal, "the job failed without a cause: please report it"};
+  }
+
+  void close() {
+    job_.reset();
+    engine_.reset();
+  }
+
+  void remove_working_directory() {
+    if (!working_) return;
+    if (const auto removed = working_->remove(); !removed) {
+      reporter_.warning(removed.error().message);
+    }
+  }
+
+  ExitCode end_failed(const Error& error) {
+    const auto progress = job_ ? job_->progress() : fail(ErrorCode::not_found, {});
+    const bool has_pieces = progress && progress->verified_bytes > 0;
+    const bool opened = engine_.has_value();
+    close();
+    const bool is_cancelled = error.code == ErrorCode::cancelled;
+    std::string kept;
+    // A directory that could not be opened may belong to another run; one that an earlier try left
+    // may hold pieces this try did not get to see.
+    if (is_cancelled || (working_ && working_->is_new() && !has_pieces &&
+                         (opened || error.code != ErrorCode::in_use))) {
+      remove_working_directory();
+    } else if (has_pieces) {
+      kept = cache_directory_;
+    }
+    const ExitCode exit_code = exit_code_of(error.code);
+    reporter_.failed(error, exit_code, kept);
+    return exit_code;
+  }
+
+  const GetOptions& options_;
+  Reporter& reporter_;
+  Waiter& waiter_;
+  Mailbox mailbox_;  // outlives the engine, whose thread uses it
+  const Clock::time_point begun_ = Clock::now();
+  DeliveryPlan plan_;
+  std::optional<WorkingDirectory> working_;
+  std::string cache_directory_;
+  Endpoint endpoint_;
+  std::string noted_;
+  std::optional<Engine> engine_;
+  std::optional<Job> job_;
+};
+
+}  // namespace
+
+ExitCode run_get(const GetOptions& options, Reporter& reporter, Waiter& waiter) {
+  return Get(options, reporter, waiter).run();
+}
+
+}  // namespace lanward::cli

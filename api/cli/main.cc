@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+#include <lanward/engine.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <variant>
+
+#include "api/cli/commands.h"
+#include "api/cli/options.h"
+#include "api/cli/reporter.h"
+#include "api/cli/waiter.h"
+
+namespace {
+
+using namespace lanward::cli;  // the command's own main file
+
+ExitCode run(const ShowText& show) {
+  fmt::print("{}", show.text);
+  return ExitCode::done;
+}
+
+ExitCode run(const UsageError& error) {
+  fmt::print(stderr, "lanward: {}; see lanward --help\n", error.message);
+  return ExitCode::usage;
+}
+
+ExitCode with_waiter(const auto& options, auto&& command) {
+  const auto reporter = make_reporter(options.json, options.quiet, Streams{});
+  auto waiter = Waiter::create();
+  if (!waiter) {
+    reporter->failed(waiter.error(), ExitCode::internal, {});
+    return ExitCode::internal;
+  }
+  return command(options, *reporter, **waiter);
+}
+
+ExitCode run(const PublishOptions& options) { return with_waiter(options, run_publish); }
+ExitCode run(const GetOptions& options) { return with_waiter(options, run_get); }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away must not kill a download: output is lost, the file is not.
+  signal(SIGPIPE, SIG_IGN);
+  const Command command = parse_command_line(argc, argv, lanward::version());
+  return static_cast<int>(std::visit([](const auto& chosen) { return run(chosen); }, command));
+}

@@ -1,0 +1,77 @@
+// What stands behind lanward::Engine: every port, wired together, and the way onto the loop.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <lanward/engine.h>
+
+#include "api/host/asio_loop.h"
+#include "engine/jobs/engine.h"
+#include "engine/ports/content_store.h"
+#include "engine/ports/origin.h"
+#include "engine/ports/swarm.h"
+
+namespace lanward::host {
+
+class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
+ public:
+  [[nodiscard]] static Result<std::shared_ptr<EngineImpl>> open(const EngineOptions& options);
+  ~EngineImpl();
+
+  [[nodiscard]] Result<Job> create_job(std::string display_name, JobCallback callback);
+  [[nodiscard]] Result<Job> get_job(const JobId& id);
+  [[nodiscard]] std::vector<JobId> jobs();
+  [[nodiscard]] std::optional<std::uint16_t> listen_port() const { return listen_port_; }
+  [[nodiscard]] bool peers_enabled() const { return swarm_ != nullptr; }
+  void close();
+
+  // Runs `f(job)` on the loop and waits for its result, a Result<T>.
+  template <class F>
+  auto with_job(const JobId& id, F f) -> std::invoke_result_t<F, jobs::Job&> {
+    using R = std::invoke_result_t<F, jobs::Job&>;
+    return call([&]() -> R {
+      jobs::Job* job = engine_->find(id);
+      if (job == nullptr) return fail(ErrorCode::not_found, "no job " + to_string(id));
+      return f(*job);
+    });
+  }
+  // Runs `f(job, done)` on the loop and waits until `done` was called.
+  Result<void> await_job(const JobId& id, ports::MoveFunction<void(jobs::Job&, jobs::Job::Done)> f);
+
+ private:
+  EngineImpl() = default;
+
+  template <class F>
+  auto call(F f) -> std::invoke_result_t<F> {
+    using R = std::invoke_result_t<F>;
+    const std::shared_lock running(calls_);
+    if (auto refusal = refuse_call(); !refusal) return tl::unexpected(refusal.error());
+    std::promise<R> promise;
+    std::future<R> future = promise.get_future();
+    loop_->post([&] { promise.set_value(f()); });
+    return future.get();
+  }
+  [[nodiscard]] Result<void> refuse_call() const;
+
+  // In order of construction; destroyed in reverse, the loop stopped first.
+  std::unique_ptr<AsioLoop> loop_;
+  std::unique_ptr<ports::PieceStore> store_;
+  std::unique_ptr<ports::OriginSource> origins_;
+  std::unique_ptr<ports::Swarm> swarm_;
+  std::unique_ptr<jobs::Engine> engine_;
+  std::optional<std::uint16_t> listen_port_;
+  // Held shared by every call, alone by close(): no call is left waiting for a stopped loop.
+  std::shared_mutex calls_;
+  std::atomic<bool> closed_{false};
+};
+
+}  // namespace lanward::host

@@ -1,0 +1,238 @@
+#include "api/host/file_request.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/ip/address.hpp>
+
+#include "engine/core/metainfo.h"
+#include "engine/store/sha256.h"
+
+namespace lanward::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+// As published for SetRemoteName.
+constexpr std::size_t kUrlBytesMax = 2200;
+// Lists of a request: enough for any site, small enough to look at one by one.
+constexpr std::size_t kListMax = 64;
+
+std::optional<std::string> scheme_of(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0) return std::nullopt;
+  const std::string_view scheme = text.substr(0, colon);
+  const bool plain = std::all_of(scheme.begin(), scheme.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '+' || c == '-' || c == '.';
+  });
+  if (!plain || (!text.substr(colon).starts_with("://") && scheme != "magnet")) return std::nullopt;
+  std::string lower(scheme);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
+Result<void> check_url(const std::string& url, std::span<const std::string_view> schemes,
+                       const char* field) {
+  const std::optional<std::string> scheme = scheme_of(url);
+  if (!scheme || std::find(schemes.begin(), schemes.end(), *scheme) == schemes.end()) {
+    std::string list;
+    for (const std::string_view s : schemes) list += (list.empty() ? "" : ", ") + std::string(s);
+    return fail(
+        ErrorCode::invalid_argument,
+        std::string(field) + " \"" + url + "\": not a URL of a supported scheme (" + list + ")");
+  }
+  const bool clean =
+      std::none_of(url.begin(), url.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; });
+  if (url.size() > kUrlBytesMax || !clean || url.size() <= scheme->size() + 3) {
+    return fail(ErrorCode::invalid_argument,
+                std::string(field) + " \"" + url.substr(0, 100) +
+                    "\": empty, longer than 2200 bytes, or with spaces or control characters");
+  }
+  return {};
+}
+
+Result<void> check_urls(const std::vector<std::string>& urls,
+                        std::span<const std::string_view> schemes, const char* field) {
+  if (urls.size() > kListMax) {
+    return fail(ErrorCode::invalid_argument, std::string(field) + ": more than 64 entries");
+  }
+  for (const std::string& url : urls) {
+    if (auto checked = check_url(url, schemes, field); !checked) return checked;
+  }
+  return {};
+}
+
+Result<void> check_peers(const std::vector<std::string>& peers) {
+  if (peers.size() > kListMax) return fail(ErrorCode::invalid_argument, "peers: more than 64");
+  for (const std::string& peer : peers) {
+    const std::size_t colon = peer.rfind(':');
+    std::string host = peer.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+      host = host.substr(1, host.size() - 2);
+    }
+    boost::system::error_code bad;
+    boost::asio::ip::make_address(host, bad);
+    unsigned port = 0;
+    const char* end = peer.data() + peer.size();
+    const bool port_ok =
+        colon != std::string::npos &&
+        std::from_chars(peer.data() + colon + 1, end, port) == std::from_chars_result{end, {}} &&
+        port > 0 && port < 65536;
+    if (bad || !port_ok) {
+      return fail(ErrorCode::invalid_argument,
+                  "peer \"" + peer +
+                      "\": expected ADDRESS:PORT, e.g. 192.0.2.7:6881 or "
+                      "[2001:db8::7]:6881");
+    }
+  }
+  return {};
+}
+
+Result<std::vector<std::uint8_t>> read_document(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) return fail(ErrorCode::not_found, path + ": no such file");
+  if (!fs::is_regular_file(status)) {
+    return fail(ErrorCode::invalid_argument, path + ": not a regular file");
+  }
+  const std::uintmax_t size = fs::file_size(path, error);
+  if (!error && size > core::kMetainfoBytesMax) {
+    return fail(ErrorCode::manifest_invalid,
+                path + ": too large for a manifest (" + std::to_string(size) + " bytes)");
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::uint8_t> bytes(error ? 0 : size);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  if (error || !file) {
+    return fail(ErrorCode::disk_io, path + ": cannot be read: " + std::strerror(errno));
+  }
+  return bytes;
+}
+
+Result<core::Manifest> read_manifest(const std::string& path) {
+  const auto bytes = read_document(path);
+  if (!bytes) return tl::unexpected(bytes.error());
+  Result<core::Manifest> manifest = core::parse_metainfo(*bytes, &store::sha256);
+  if (!manifest) return fail(manifest.error().code, path + ": " + manifest.error().message);
+  return manifest;
+}
+
+std::string path_of_url(const std::string& url) {
+  const std::size_t authority = url.find("://") + 3;
+  const std::size_t path = std::min(url.find_first_of("/?#", authority), url.size());
+  const std::size_t end = std::min(url.find_first_of("?#", path), url.size());
+  return url.substr(path, end - path);
+}
+
+// Where the file goes: absolute, its directory there and writable. A directory alone gets the name
+// that the URL or, with a trailing '/', later the manifest suggests.
+Result<std::string> place(const std::string& destination, const std::string& suggested) {
+  std::error_code error;
+  fs::path path = destination.empty() ? fs::current_path(error) / "" : fs::path(destination);
+  if (fs::is_directory(path, error)) path /= suggested;
+  path = fs::absolute(path, error).lexically_normal();
+  const fs::path directory = path.parent_path();
+  if (!fs::is_directory(directory, error)) {
+    return fail(ErrorCode::destination, "destination " + path.string() + ": the directory " +
+                                            directory.string() +
+                                            " does not exist; create it first");
+  }
+  if (::access(directory.c_str(), W_OK | X_OK) != 0) {
+    return fail(ErrorCode::destination, "destination " + path.string() + ": the directory " +
+                                            directory.string() +
+                                            " is not writable: " + std::strerror(errno));
+  }
+  return path.string();
+}
+
+constexpr std::array<std::string_view, 2> kHttp = {"http", "https"};
+constexpr std::array<std::string_view, 3> kTracker = {"http", "https", "udp"};
+
+// Fills urls, manifest_url and manifest; returns the file name that the source suggests, if any.
+Result<std::string> resolve_source(const FileRequest& request, jobs::FileSpec& spec) {
+  if (request.source.empty()) return fail(ErrorCode::invalid_argument, "source: empty");
+  std::string suggested;
+  if (const auto scheme = scheme_of(request.source)) {
+    if (*scheme == "magnet") {
+      return fail(ErrorCode::unsupported,
+                  "source: a magnet link carries no piece hashes; give the .torrent instead");
+    }
+    if (auto ok = check_url(request.source, kHttp, "source"); !ok)
+      return tl::unexpected(ok.error());
+    const std::string path = path_of_url(request.source);
+    if (path.ends_with(".torrent")) {
+      spec.manifest_url = request.source;
+    } else {
+      spec.urls.push_back(request.source);
+      suggested = path.substr(path.rfind('/') + 1);
+      if (suggested == "." || suggested == "..") suggested.clear();
+    }
+  } else {
+    auto manifest = read_manifest(request.source);
+    if (!manifest) return tl::unexpected(manifest.error());
+    spec.manifest = std::move(*manifest);
+  }
+  if (request.manifest.empty()) return suggested;
+  if (spec.manifest || !spec.manifest_url.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "manifest: the source " + request.source + " is a manifest already");
+  }
+  if (scheme_of(request.manifest)) {
+    if (auto ok = check_url(request.manifest, kHttp, "manifest"); !ok) {
+      return tl::unexpected(ok.error());
+    }
+    spec.manifest_url = request.manifest;
+  } else {
+    auto manifest = read_manifest(request.manifest);
+    if (!manifest) return tl::unexpected(manifest.error());
+    spec.manifest = std::move(*manifest);
+  }
+  return suggested;
+}
+
+}  // namespace
+
+Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
+  jobs::FileSpec spec;
+  spec.source = request.source;
+  auto suggested = resolve_source(request, spec);
+  if (!suggested) return tl::unexpected(suggested.error());
+  if (auto ok = check_urls(request.mirrors, kHttp, "mirror"); !ok)
+    return tl::unexpected(ok.error());
+  if (auto ok = check_urls(request.trackers, kTracker, "tracker"); !ok) {
+    return tl::unexpected(ok.error());
+  }
+  if (auto ok = check_peers(request.peers); !ok) return tl::unexpected(ok.error());
+  if (!request.use_origin && !(request.use_peers && peers_enabled)) {
+    return fail(ErrorCode::invalid_argument,
+                "both origins and peers are switched off: nothing is left to fetch from");
+  }
+  auto destination = place(request.destination, *suggested);
+  if (!destination) return tl::unexpected(destination.error());
+  spec.destination = std::move(*destination);
+  for (const std::string& mirror : request.mirrors) spec.urls.push_back(mirror);
+  spec.peers = request.peers;
+  spec.trackers = request.trackers;
+  spec.use_origin = request.use_origin;
+  spec.use_peers = request.use_peers;
+  spec.share_after_complete = request.share_after_complete;
+  return spec;
+}
+
+}  // namespace lanward::host

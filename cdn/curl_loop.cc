@@ -1,0 +1,210 @@
+#include "cdn/curl_loop.h"
+
+#include <csignal>
+#include <optional>
+#include <system_error>
+
+namespace lanward::cdn {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Often enough for a smooth progress bar and a rate estimate, seldom enough to cost nothing.
+constexpr std::chrono::milliseconds kProgressInterval{100};
+// Nothing is in flight: only a command can make work, and that wakes the thread.
+constexpr std::chrono::milliseconds kIdlePoll{60'000};
+
+// The process's signals are for threads of its own choice; SIGPIPE of a broken connection is for
+// none, and a library must not change its disposition.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+Result<std::shared_ptr<CurlLoop>> CurlLoop::create(OriginOptions options) {
+  // Once for the process and never undone: others may use libcurl too.
+  static const CURLcode global = curl_global_init(CURL_GLOBAL_ALL);
+  CURLM* const multi = global == CURLE_OK ? curl_multi_init() : nullptr;
+  if (multi == nullptr) return fail(ErrorCode::internal, "libcurl could not be initialised");
+  auto loop = std::make_shared<CurlLoop>(std::move(options), multi);
+  try {
+    const SignalsBlocked blocked;  // inherited by the new thread
+    loop->thread_ = std::thread([raw = loop.get()] { raw->run(); });
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::internal,
+                std::string("the thread for HTTP could not be started: ") + error.what());
+  }
+  return loop;
+}
+
+CurlLoop::CurlLoop(OriginOptions options, CURLM* multi)
+    : options_(std::move(options)), multi_(multi) {
+  curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS,
+                    static_cast<long>(options_.connections_per_host_max));
+  curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                    static_cast<long>(options_.connections_max));
+  curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(options_.connections_max));
+}
+
+CurlLoop::~CurlLoop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  curl_multi_wakeup(multi_);
+  if (thread_.joinable()) thread_.join();
+  for (auto& [easy, running] : running_) curl_multi_remove_handle(multi_, easy);
+  running_.clear();
+  curl_multi_cleanup(multi_);
+}
+
+std::uint64_t CurlLoop::new_client() {
+  const std::lock_guard lock(mutex_);
+  return clients_++;
+}
+
+void CurlLoop::post(Command command) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = commands_.empty();
+    commands_.push_back(std::move(command));
+  }
+  if (first) curl_multi_wakeup(multi_);
+}
+
+void CurlLoop::start(Key key, std::shared_ptr<Transfer> transfer) {
+  {
+    const std::lock_guard lock(mutex_);
+    transfers_.emplace(key, transfer);
+  }
+  post({Action::start, key, std::move(transfer)});
+}
+
+void CurlLoop::resume(Key key) {
+  std::shared_ptr<Transfer> transfer;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = transfers_.find(key);
+    if (at == transfers_.end()) return;
+    transfer = at->second;
+  }
+  post({Action::resume, key, std::move(transfer)});
+}
+
+void CurlLoop::cancel(Key key) {
+  std::shared_ptr<Transfer> transfer;
+  {
+    const std::lock_guard lock(mutex_);
+    auto node = transfers_.extract(key);
+    if (node.empty()) return;
+    transfer = std::move(node.mapped());
+  }
+  transfer->revoke();
+  post({Action::stop, key, std::move(transfer)});
+}
+
+void CurlLoop::cancel_client(std::uint64_t client) {
+  std::optional<Key> key;
+  do {
+    key.reset();
+    {
+      const std::lock_guard lock(mutex_);
+      const auto at = transfers_.lower_bound(Key{client, core::RequestId{0}});
+      if (at != transfers_.end() && at->first.client == client) key = at->first;
+    }
+    if (key) cancel(*key);
+  } while (key);
+}
+
+void CurlLoop::run() {
+  while (run_commands()) {
+    int count = 0;
+    curl_multi_perform(multi_, &count);
+    collect_finished();
+    report_progress();
+    const auto wait = running_.empty() ? kIdlePoll : kProgressInterval;
+    curl_multi_poll(multi_, nullptr, 0, static_cast<int>(wait.count()), nullptr);
+  }
+}
+
+bool CurlLoop::run_commands() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    command_batch_.swap(commands_);
+  }
+  for (Command& command : command_batch_) run_command(command);
+  command_batch_.clear();
+  return true;
+}
+
+void CurlLoop::run_command(Command& command) {
+  CURL* easy = command.transfer->handle();
+  switch (command.action) {
+    case Action::start:
+      easy = command.transfer->begin(options_);
+      if (easy == nullptr) return forget(command.key);
+      running_.emplace(easy, Running{command.key, command.transfer});
+      if (curl_multi_add_handle(multi_, easy) != CURLM_OK) finish(easy, CURLE_FAILED_INIT);
+      return;
+    case Action::resume:
+      if (!running_.contains(easy)) return;
+      if (const CURLcode code = command.transfer->unpause(); code != CURLE_OK) finish(easy, code);
+      return;
+    case Action::stop:
+      static_cast<void>(take_off(easy));
+      return;
+  }
+}
+
+void CurlLoop::collect_finished() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_, &left)) {
+    if (message->msg == CURLMSG_DONE) finish(message->easy_handle, message->data.result);
+  }
+}
+
+void CurlLoop::report_progress() {
+  const auto now = Clock::now();
+  if (now < next_report_) return;
+  next_report_ = now + kProgressInterval;
+  for (auto& [easy, running] : running_) running.transfer->report_progress();
+}
+
+std::shared_ptr<Transfer> CurlLoop::take_off(CURL* easy) {
+  auto node = running_.extract(easy);
+  if (node.empty()) return nullptr;
+  curl_multi_remove_handle(multi_, easy);
+  return std::move(node.mapped().transfer);
+}
+
+void CurlLoop::finish(CURL* easy, CURLcode code) {
+  const auto at = running_.find(easy);
+  if (at == running_.end()) return;
+  const Key key = at->second.key;
+  const auto transfer = take_off(easy);
+  transfer->finish(code);
+  forget(key);
+}
+
+void CurlLoop::forget(const Key& key) {
+  // The transfer is freed after the mutex is.
+  decltype(transfers_)::node_type node;
+  const std::lock_guard lock(mutex_);
+  node = transfers_.extract(key);
+}
+
+}  // namespace lanward::cdn

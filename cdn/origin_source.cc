@@ -1,0 +1,58 @@
+#include "cdn/origin_source.h"
+
+#include <utility>
+
+#include "cdn/curl_loop.h"
+#include "cdn/requests.h"
+
+namespace lanward::cdn {
+namespace {
+
+class Client final : public ports::OriginClient {
+ public:
+  Client(std::shared_ptr<CurlLoop> loop, ports::FactSink facts)
+      : loop_(std::move(loop)),
+        id_(loop_->new_client()),
+        facts_(std::make_shared<const ports::FactSink>(std::move(facts))) {}
+  ~Client() override { loop_->cancel_client(id_); }
+
+  void probe(core::RequestId request, const std::string& url) override {
+    loop_->start({id_, request}, std::make_shared<ProbeTransfer>(request, url, facts_));
+  }
+
+  void fetch_document(core::RequestId request, const std::string& url,
+                      core::ByteCount limit) override {
+    loop_->start({id_, request}, std::make_shared<DocumentTransfer>(request, url, limit, facts_));
+  }
+
+  void fetch_range(core::RequestId request, const ports::RangeRequest& range,
+                   std::unique_ptr<ports::RangeSink> sink) override {
+    loop_->start({id_, request},
+                 std::make_shared<RangeTransfer>(request, range, std::move(sink), facts_));
+  }
+
+  void continue_range(core::RequestId request) override { loop_->resume({id_, request}); }
+  void cancel(core::RequestId request) override { loop_->cancel({id_, request}); }
+
+ private:
+  const std::shared_ptr<CurlLoop> loop_;
+  const std::uint64_t id_;
+  const std::shared_ptr<const ports::FactSink> facts_;
+};
+
+}  // namespace
+
+CurlOriginSource::CurlOriginSource(std::shared_ptr<CurlLoop> loop) : loop_(std::move(loop)) {}
+CurlOriginSource::~CurlOriginSource() = default;
+
+Result<std::unique_ptr<CurlOriginSource>> CurlOriginSource::create(OriginOptions options) {
+  auto loop = CurlLoop::create(std::move(options));
+  if (!loop) return tl::unexpected(std::move(loop.error()));
+  return std::unique_ptr<CurlOriginSource>(new CurlOriginSource(std::move(*loop)));
+}
+
+std::unique_ptr<ports::OriginClient> CurlOriginSource::connect(ports::FactSink facts) {
+  return std::make_unique<Client>(loop_, std::move(facts));
+}
+
+}  // namespace lanward::cdn

@@ -1,0 +1,114 @@
+// One HTTP request on its way: libcurl's callbacks, translated.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "cdn/header_facts.h"
+#include "cdn/origin_source.h"
+#include "cdn/reply_rules.h"
+#include "engine/core/events.h"
+#include "engine/ports/loop.h"
+
+namespace lanward::cdn {
+
+// Everything but revoke() is for the curl thread. The gate makes the promise of cancel: sink and
+// facts are used only with the gate locked and open, and whoever closes it owns them.
+class Transfer {
+ public:
+  Transfer(core::RequestId id, std::string url, std::shared_ptr<const ports::FactSink> facts)
+      : id_(id), url_(std::move(url)), facts_(std::move(facts)) {}
+  virtual ~Transfer() = default;
+  Transfer(const Transfer&) = delete;
+  Transfer& operator=(const Transfer&) = delete;
+
+  // Any thread. After it returns the sink is gone and no fact follows.
+  void revoke();
+
+  // Null: could not be started; the fact has been given.
+  [[nodiscard]] CURL* begin(const OriginOptions& options);
+  [[nodiscard]] CURL* handle() const { return easy_.get(); }
+  // Tries again what a full sink refused. Another code than CURLE_OK means that the transfer has
+  // ended with it: libcurl reports such an end nowhere else.
+  [[nodiscard]] CURLcode unpause();
+  // The transfer has ended: gives the last facts. The handle must be off the multi handle.
+  void finish(CURLcode code);
+  void report_progress();
+
+ protected:
+  using Bytes = std::span<const std::byte>;
+  enum class Taken : std::uint8_t { all, none_now, refused };
+  // What the headers lead to. Of `satisfied` and `refused` the body is of no use.
+  enum class Verdict : std::uint8_t { wanted, satisfied, refused };
+
+  // Those below are called with the gate locked and open, but for drop_sink() by revoke().
+  virtual void set_options(CURL* easy) = 0;
+  virtual Verdict judge(ReplyHeaders&& reply) = 0;
+  virtual Taken take(Bytes bytes) = 0;
+  // The last fact of a wanted body that has ended well, or of a satisfied request.
+  [[nodiscard]] virtual Judged<core::Event> complete() = 0;
+  // Gives what has been accepted since the last time.
+  virtual void progress() {}
+  // Lets the sink go, with what it holds or without.
+  virtual void drop_sink(bool flush) { static_cast<void>(flush); }
+
+  void give(core::Event fact) const { (*facts_)(std::move(fact)); }
+  // Notes why the transfer ends; the fact follows when it has ended.
+  void refuse(core::FailureClass kind, std::string message);
+  void refuse(core::Failure failure) { refusal_ = std::move(failure); }
+  void set_header(const std::string& line);
+  [[nodiscard]] std::string effective_url() const;
+  [[nodiscard]] core::RequestId id() const { return id_; }
+  [[nodiscard]] const std::string& url() const { return url_; }
+
+ private:
+  struct EasyCleanup {
+    void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+  };
+  struct ListCleanup {
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  };
+  enum class Body : std::uint8_t { unjudged, wanted, discarded };
+
+  static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self);
+  static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self);
+  static int on_request(void* self, char* ip, char* local_ip, int port, int local_port);
+  void set_common_options(const OriginOptions& options);
+  [[nodiscard]] bool add_header_line(std::string_view line);
+  // Decides on the reply once its headers are complete. False: stop the transfer now.
+  [[nodiscard]] bool decide();
+  [[nodiscard]] Judged<core::Event> outcome(CURLcode code);
+  void end(core::Event last_fact);
+  [[nodiscard]] core::Failure classify(CURLcode code) const;
+  [[nodiscard]] core::Failure with_url(core::Failure failure) const;
+
+  const core::RequestId id_;
+  const std::string url_;
+
+  std::mutex gate_;
+  bool open_ = true;
+  std::shared_ptr<const ports::FactSink> facts_;
+
+  std::unique_ptr<CURL, EasyCleanup> easy_;
+  std::unique_ptr<curl_slist, ListCleanup> headers_;
+  char curl_text_[CURL_ERROR_SIZE] = {};
+  std::string header_block_;
+  bool header_block_ended_ = false;
+  bool was_https_ = false;
+  bool paused_ = false;
+  Body body_ = Body::unjudged;
+  std::uint64_t discarded_ = 0;
+  bool satisfied_ = false;
+  std::optional<core::Failure> refusal_;
+};
+
+}  // namespace lanward::cdn

@@ -1,0 +1,121 @@
+#include "engine/store/data_file.h"
+
+#include <cerrno>
+#include <limits>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "engine/store/system_error.h"
+
+namespace lanward::store {
+namespace {
+
+tl::unexpected<Error> failed(const char* action, const std::string& path) {
+  return tl::unexpected(system_error(errno, std::string("cannot ") + action + " " + path));
+}
+
+// Drops `bytes` from the front of the vectors.
+std::span<iovec> advance(std::span<iovec> vectors, std::size_t bytes) {
+  while (!vectors.empty() && bytes >= vectors.front().iov_len) {
+    bytes -= vectors.front().iov_len;
+    vectors = vectors.subspan(1);
+  }
+  if (!vectors.empty()) {
+    vectors.front().iov_base = static_cast<std::byte*>(vectors.front().iov_base) + bytes;
+    vectors.front().iov_len -= bytes;
+  }
+  return vectors;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<DataFile>> DataFile::open(std::string path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return failed("open", path);
+  return std::shared_ptr<DataFile>(new DataFile(std::move(path), std::move(fd)));
+}
+
+Result<FileFacts> DataFile::facts() const {
+  struct stat s {};
+  if (::fstat(fd_.get(), &s) != 0) return failed("examine", path_);
+  constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
+  return FileFacts{static_cast<std::uint64_t>(s.st_size), s.st_ino,
+                   s.st_mtim.tv_sec * kNanosPerSecond + s.st_mtim.tv_nsec};
+}
+
+Result<void> DataFile::resize(std::uint64_t size) {
+  if (size > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
+    errno = EFBIG;
+    return failed("extend", path_);
+  }
+  if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) return failed("resize", path_);
+  return {};
+}
+
+Result<void> DataFile::write(std::span<iovec> vectors, std::uint64_t offset) {
+  while (!vectors.empty()) {
+    const ssize_t n = ::pwritev(fd_.get(), vectors.data(), static_cast<int>(vectors.size()),
+                                static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) errno = EIO;  // A regular file that takes nothing would be asked for ever.
+    if (n <= 0) return failed("write", path_);
+    offset += static_cast<std::uint64_t>(n);
+    vectors = advance(vectors, static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<void> DataFile::read(std::uint64_t offset, std::span<std::byte> out) const {
+  while (!out.empty()) {
+    const ssize_t n = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("read", path_);
+    if (n == 0) {
+      return fail(ErrorCode::disk_io, "cannot read " + path_ + ": the file ends at byte " +
+                                          std::to_string(offset) + ", somebody has truncated it");
+    }
+    offset += static_cast<std::uint64_t>(n);
+    out = out.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+bool DataFile::read_cached(std::uint64_t offset, std::span<std::byte> out) const {
+  const iovec vector{out.data(), out.size()};
+  return ::preadv2(fd_.get(), &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT) ==
+         static_cast<ssize_t>(out.size());
+}
+
+std::uint64_t DataFile::next_data(std::uint64_t offset, std::uint64_t size) const {
+  const off_t at = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  if (at >= 0) return static_cast<std::uint64_t>(at);
+  // ENXIO: only holes follow. Anything else: the file system cannot tell, so all may be data.
+  return errno == ENXIO ? size : offset;
+}
+
+void DataFile::start_writeback() const {
+  // Only a hint: a failure to write back is reported by the next sync.
+  (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+Result<void> DataFile::sync_data() const {
+  if (::fdatasync(fd_.get()) != 0) return failed("sync", path_);
+  return {};
+}
+
+Result<void> DataFile::sync_all() const {
+  if (::fsync(fd_.get()) != 0) return failed("sync", path_);
+  return {};
+}
+
+Result<void> sync_directory(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return failed("open", path);
+  // Some network file systems cannot sync a directory; their renames are durable by themselves.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL && errno != EROFS) return failed("sync", path);
+  return {};
+}
+
+}  // namespace lanward::store

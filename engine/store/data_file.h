@@ -1,0 +1,61 @@
+// The sparse file that holds the bytes of one content.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include <sys/uio.h>
+
+#include <lanward/error.h>
+
+#include "engine/store/unique_fd.h"
+
+namespace lanward::store {
+
+// What tells one state of a data file from another.
+struct FileFacts {
+  std::uint64_t size = 0;
+  std::uint64_t inode = 0;
+  std::int64_t mtime_ns = 0;
+};
+
+// Any thread; concurrent writes are the caller's to order.
+class DataFile {
+ public:
+  // Opens the file, creates it (readable by the owner only) if it is missing.
+  [[nodiscard]] static Result<std::shared_ptr<DataFile>> open(std::string path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+  [[nodiscard]] Result<FileFacts> facts() const;
+  [[nodiscard]] Result<void> resize(std::uint64_t size);
+  // Writes all of it. Changes the vectors.
+  [[nodiscard]] Result<void> write(std::span<iovec> vectors, std::uint64_t offset);
+  [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<std::byte> out) const;
+  // Reads without waiting for the disk; false when that is not possible.
+  [[nodiscard]] bool read_cached(std::uint64_t offset, std::span<std::byte> out) const;
+  // First byte at or after `offset` that is not in a hole; the file's end if there is none.
+  [[nodiscard]] std::uint64_t next_data(std::uint64_t offset, std::uint64_t size) const;
+
+  // Starts writing dirty pages back, without waiting for them.
+  void start_writeback() const;
+  // fdatasync: the bytes can be read after a power loss.
+  [[nodiscard]] Result<void> sync_data() const;
+  // fsync: also the times of the file.
+  [[nodiscard]] Result<void> sync_all() const;
+
+ private:
+  DataFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  std::string path_;
+  UniqueFd fd_;
+};
+
+// Makes the entries of a directory durable.
+[[nodiscard]] Result<void> sync_directory(const std::string& path);
+
+}  // namespace lanward::store

@@ -1,0 +1,158 @@
+// One open content: takes bytes from origins and peers, hashes and writes them on the workers,
+// decides pieces, reads back.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/ports/content_store.h"
+#include "engine/store/data_file.h"
+#include "engine/store/piece_table.h"
+#include "engine/store/recovery.h"
+#include "engine/store/shared.h"
+
+namespace lanward::store {
+
+// How bytes travel: a range sink fills a chunk, or write_block() a block; a worker hashes the
+// blocks outside every lock and appends them to ready_. Whoever finds no writer at work becomes the
+// writer and writes until ready_ is empty, so that one thread at a time writes a file (two spin on
+// the inode's lock) while the others hash. Blocks whose attempt is over are left out when the
+// writer takes them; as there is one writer, old bytes can never land on top of new ones.
+class DiskContent final : public ports::ContentStore,
+                          public std::enable_shared_from_this<DiskContent> {
+ public:
+  DiskContent(std::shared_ptr<Shared> shared, core::Content content, ports::FactSink facts,
+              std::shared_ptr<DataFile> file, Belief belief);
+
+  // ports::ContentStore
+  [[nodiscard]] std::unique_ptr<ports::RangeSink> open_range(core::SourceId source,
+                                                             core::ByteSpan span,
+                                                             ports::Task on_ready) override;
+  [[nodiscard]] bool write_block(core::PieceIndex piece, std::uint32_t offset,
+                                 std::span<const std::byte> bytes, core::SourceId source,
+                                 ports::MoveFunction<void(Result<void>)> done,
+                                 ports::Task on_drained) override;
+  [[nodiscard]] Result<void> read(core::PieceIndex piece, std::uint32_t offset,
+                                  std::span<std::byte> out, bool cached_only) override;
+  void block_hashes(core::PieceIndex piece,
+                    ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override;
+  void clear_piece(core::PieceIndex piece) override;
+  [[nodiscard]] core::PieceSet verified() const override;
+  [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override;
+  void run_on_worker(ports::Task task) override;
+
+  // For range sinks.
+  // Books bytes that are about to be taken; false when the content takes no more.
+  [[nodiscard]] bool receive(core::SourceId source, std::uint64_t bytes);
+  void waste(core::SourceId source, std::uint64_t bytes);
+  // Writes `size` bytes at `offset`: whole blocks, the last of the file perhaps short.
+  void submit(core::SourceId source, std::uint64_t offset, ChunkPool::Lease chunk,
+              std::size_t size);
+  [[nodiscard]] ChunkPool& chunks() { return shared_->chunks; }
+
+  // For the store.
+  [[nodiscard]] const core::Content& content() const { return content_; }
+  // Null once closed.
+  [[nodiscard]] std::shared_ptr<DataFile> file() const;
+  // Takes no more bytes, waits for those under way, forgets incomplete pieces.
+  void stop_writing();
+  // stop_writing(), makes what is verified durable, closes the file. Blocks.
+  [[nodiscard]] Result<void> close();
+  // stop_writing(), closes the file; nothing more is recorded. Blocks.
+  void abandon();
+  // Does what is due: write-back, sync, commit. Returns whether something is left to do later.
+  bool flush_due();
+  // Saves the row now: what is written from here on is found after a crash.
+  [[nodiscard]] Result<void> record();
+  // Makes the bytes of the verified pieces durable now.
+  [[nodiscard]] Result<void> sync();
+  // Lifecycle operations of one content exclude each other.
+  [[nodiscard]] std::mutex& operation_mutex() { return operation_mutex_; }
+
+ private:
+  enum class State : std::uint8_t { open, stopping, closed };
+  using HashesDone = ports::MoveFunction<void(Result<std::vector<core::Digest>>)>;
+
+  struct Segment {
+    BlockKey key;
+    std::uint64_t offset = 0;
+    std::span<const std::byte> bytes;
+    core::Digest leaf{};
+    BlockPool::Lease buffer;  // empty when the bytes are part of a chunk
+    ports::MoveFunction<void(Result<void>)> done;
+    bool live = true;
+  };
+  struct Batch {
+    ChunkPool::Lease chunk;
+    std::vector<Segment> segments;
+  };
+  struct Answer {
+    HashesDone done;
+    Result<std::vector<core::Digest>> value;
+  };
+
+  [[nodiscard]] Result<void> check_writable() const;
+  [[nodiscard]] Result<void> check_block(core::PieceIndex piece, std::uint32_t offset,
+                                         std::size_t size) const;
+  [[nodiscard]] Error closed_error() const;
+  [[nodiscard]] Error incomplete_error(core::PieceIndex piece) const;
+
+  void drain_blocks();
+  void process(Batch batch);
+  [[nodiscard]] static Result<void> write_batches(DataFile& file, std::vector<Batch>& batches);
+  void finish_batches(std::vector<Batch> batches, const Result<void>& written);
+  void decide(CompletePiece complete);
+  void fail_store(const Error& error);
+  void hash_from_disk(core::PieceIndex piece, HashesDone done);
+
+  // Moves who waits for the hashes of the piece to `answers`; give() calls them, outside the lock.
+  void take_waiters(core::PieceIndex piece, const Result<std::vector<core::Digest>>& value,
+                    std::vector<Answer>& answers);
+  void take_hopeless_waiters(core::PieceIndex piece, std::vector<Answer>& answers);
+  static void give(std::vector<Answer>& answers);
+
+  void release_pending(std::size_t count);
+  // REQUIRES: flush_mutex_ is held, mutex_ is not.
+  [[nodiscard]] Result<void> sync_file(bool with_times);
+  [[nodiscard]] Result<void> save_row(bool clean, Index::Commit commit);
+
+  const std::shared_ptr<Shared> shared_;
+  const core::Content content_;
+  const ports::FactSink facts_;
+  const std::uint64_t inode_;
+  const std::string name_;  // the path of the data file, for messages
+
+  std::mutex operation_mutex_;
+  std::mutex flush_mutex_;  // taken before mutex_: rows are saved in the order of their making
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable settled_;
+  State state_ = State::open;
+  std::shared_ptr<DataFile> file_;
+  std::optional<Error> failed_;
+  PieceTable table_;
+  RecentLeaves recent_;
+  std::map<core::PieceIndex, std::vector<HashesDone>> waiters_;
+  std::vector<Segment> blocks_;  // of peers, not hashed yet
+  bool drain_posted_ = false;
+  std::vector<Batch> ready_;  // hashed, not written yet
+  bool writing_ = false;
+  std::size_t pending_ = 0;  // blocks claimed, and tasks, that are not finished
+  core::PieceSet durable_;
+  bool row_dirty_ = false;
+  std::uint64_t unsynced_bytes_ = 0;
+  std::uint64_t unstarted_bytes_ = 0;  // of these, write-back has not been started
+  std::chrono::steady_clock::time_point dirty_since_;
+  bool wrote_ = false;        // since the opening
+  bool sync_failed_ = false;  // the kernel may have dropped dirty pages: only durable_ is recorded
+};
+
+}  // namespace lanward::store

@@ -1,0 +1,237 @@
+#include "engine/store/disk_store.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include "engine/store/delivery.h"
+#include "engine/store/directory_lock.h"
+#include "engine/store/disk_content.h"
+#include "engine/store/recovery.h"
+#include "engine/store/shared.h"
+#include "engine/store/system_error.h"
+
+namespace lanward::store {
+namespace {
+
+unsigned worker_count(unsigned asked) {
+  if (asked != 0) return asked;
+  return std::clamp(std::thread::hardware_concurrency(), kWorkersMin, kWorkersMax);
+}
+
+Result<void> check_content(const core::Content& content) {
+  const std::size_t hashes = content.piece_hashes.size();
+  if (hashes == 0 || hashes == content.layout.piece_count()) return {};
+  return fail(ErrorCode::invalid_argument,
+              "a content of " + std::to_string(content.layout.piece_count()) + " pieces has " +
+                  std::to_string(hashes) + " piece hashes");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiskStore>> DiskStore::open(DiskStoreOptions options) {
+  if (options.directory.empty()) {
+    return fail(ErrorCode::invalid_argument, "the cache directory has no name");
+  }
+  if (auto made = make_directories(options.directory + "/data"); !made) {
+    return tl::unexpected(std::move(made.error()));
+  }
+  auto lock = DirectoryLock::acquire(options.directory);
+  if (!lock) return tl::unexpected(std::move(lock.error()));
+  auto index = Index::open(options.directory + "/index.sqlite");
+  if (!index) return tl::unexpected(std::move(index.error()));
+
+  auto shared = std::make_shared<Shared>(worker_count(options.workers));
+  shared->index = std::move(*index);
+  shared->boot_id = options.boot_id.empty() ? current_boot_id() : options.boot_id;
+  shared->sync_interval = options.sync_interval;
+  return std::unique_ptr<DiskStore>(new DiskStore(
+      std::move(options), std::move(shared), std::make_unique<DirectoryLock>(std::move(*lock))));
+}
+
+DiskStore::DiskStore(DiskStoreOptions options, std::shared_ptr<Shared> shared,
+                     std::unique_ptr<DirectoryLock> lock)
+    : options_(std::move(options)),
+      shared_(std::move(shared)),
+      lock_(std::move(lock)),
+      service_(std::make_unique<WorkerPool>(kServiceThreads)) {
+  shared_->flusher.start(options_.commit_interval, [this] { return flush_contents(); });
+}
+
+DiskStore::~DiskStore() {
+  stopping_ = true;
+  service_->stop();
+  for (const auto& [id, content] : std::exchange(contents_, {})) {
+    if (content != nullptr) (void)content->close();
+  }
+  shared_->flusher.stop();
+  shared_->workers.stop();
+  shared_->index.reset();
+}
+
+void DiskStore::open(const core::Content& content, ports::FactSink facts, Opened done) {
+  const bool reserved = reserve(content.id);
+  service_->post(
+      [this, reserved, content, facts = std::move(facts), done = std::move(done)]() mutable {
+        if (!reserved) {
+          done(fail(ErrorCode::in_use,
+                    "the content " + data_path(content.id) + " is in use by another transfer"));
+          return;
+        }
+        Result<std::shared_ptr<DiskContent>> opened = open_now(content, std::move(facts));
+        if (!opened) {
+          release(content.id);
+          done(tl::unexpected(std::move(opened.error())));
+          return;
+        }
+        {
+          const std::lock_guard lock(mutex_);
+          contents_[content.id] = *opened;
+        }
+        done(std::shared_ptr<ports::ContentStore>(std::move(*opened)));
+      });
+}
+
+Result<std::shared_ptr<DiskContent>> DiskStore::open_now(const core::Content& content,
+                                                         ports::FactSink facts) {
+  if (auto checked = check_content(content); !checked) {
+    return tl::unexpected(std::move(checked.error()));
+  }
+  auto row = shared_->index->find(content.id);
+  if (!row) return tl::unexpected(std::move(row.error()));
+  auto file = DataFile::open(data_path(content.id));
+  if (!file) return tl::unexpected(std::move(file.error()));
+  const auto found = (*file)->facts();
+  if (!found) return tl::unexpected(found.error());
+  const std::uint64_t size = content.layout.size().value;
+  Belief belief = believe(*row, *found, content.layout, shared_->boot_id);
+  if (found->size != size) {
+    if (auto resized = (*file)->resize(size); !resized) {
+      return tl::unexpected(std::move(resized.error()));
+    }
+  }
+  if (auto proven = prove(belief, **file, content, stopping_); !proven) {
+    return tl::unexpected(std::move(proven.error()));
+  }
+  auto opened = std::make_shared<DiskContent>(shared_, content, std::move(facts), std::move(*file),
+                                              std::move(belief));
+  if (auto recorded = opened->record(); !recorded) {
+    return tl::unexpected(std::move(recorded.error()));
+  }
+  shared_->flusher.poke();
+  return opened;
+}
+
+void DiskStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
+                        std::string destination, ports::Delivery how, Done done) {
+  service_->post([this, mine = std::static_pointer_cast<DiskContent>(content),
+                  destination = std::move(destination), how, done = std::move(done)]() mutable {
+    done(deliver_now(*mine, destination, how));
+  });
+}
+
+Result<void> DiskStore::deliver_now(DiskContent& content, const std::string& destination,
+                                    ports::Delivery how) {
+  const std::lock_guard operation(content.operation_mutex());
+  const std::shared_ptr<DataFile> file = content.file();
+  const core::PieceSet verified = content.verified();
+  if (file == nullptr || !verified.full()) {
+    return fail(ErrorCode::invalid_state,
+                "cannot deliver to " + destination + ": " +
+                    (file == nullptr ? "the content has been closed"
+                                     : std::to_string(verified.universe() - verified.count()) +
+                                           " pieces are missing"));
+  }
+  const std::uint64_t size = content.content().layout.size().value;
+  if (how == ports::Delivery::keep) return deliver_copy(file->fd(), size, destination);
+
+  if (auto synced = content.sync(); !synced) return synced;
+  const Result<bool> moved = deliver_move(file->path(), file->fd(), destination);
+  if (!moved) return tl::unexpected(moved.error());
+  if (!*moved) {
+    if (auto copied = deliver_copy(file->fd(), size, destination); !copied) return copied;
+  }
+  // The user has the file; a record that cannot be removed is found to be empty later.
+  (void)forget(content);
+  return {};
+}
+
+void DiskStore::close(const std::shared_ptr<ports::ContentStore>& content, Done done) {
+  service_->post([this, mine = std::static_pointer_cast<DiskContent>(content),
+                  done = std::move(done)]() mutable { done(close_now(*mine)); });
+}
+
+Result<void> DiskStore::close_now(DiskContent& content) {
+  const std::lock_guard operation(content.operation_mutex());
+  if (content.file() == nullptr) return {};
+  Result<void> closed = content.close();
+  release(content.content().id);
+  return closed;
+}
+
+void DiskStore::purge(const std::shared_ptr<ports::ContentStore>& content, Done done) {
+  service_->post([this, mine = std::static_pointer_cast<DiskContent>(content),
+                  done = std::move(done)]() mutable { done(purge_now(*mine)); });
+}
+
+Result<void> DiskStore::purge_now(DiskContent& content) {
+  const std::lock_guard operation(content.operation_mutex());
+  if (content.file() == nullptr && !reserve(content.content().id)) {
+    return fail(ErrorCode::in_use, "the content " + data_path(content.content().id) +
+                                       " is in use by another transfer");
+  }
+  return forget(content);
+}
+
+// REQUIRES: the content is open, or its name is reserved.
+Result<void> DiskStore::forget(DiskContent& content) {
+  content.abandon();
+  const core::Digest& id = content.content().id;
+  Result<void> outcome;
+  const std::string path = data_path(id);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    outcome = tl::unexpected(system_error(errno, "cannot remove " + path));
+  }
+  if (auto erased = shared_->index->erase(id); !erased && outcome) outcome = std::move(erased);
+  release(id);
+  return outcome;
+}
+
+std::string DiskStore::data_path(const core::Digest& id) const {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string path = options_.directory + "/data/";
+  for (const std::uint8_t byte : id) {
+    path += kDigits[byte >> 4];
+    path += kDigits[byte & 15];
+  }
+  return path;
+}
+
+bool DiskStore::reserve(const core::Digest& id) {
+  const std::lock_guard lock(mutex_);
+  return contents_.emplace(id, nullptr).second;
+}
+
+void DiskStore::release(const core::Digest& id) {
+  const std::lock_guard lock(mutex_);
+  contents_.erase(id);
+}
+
+bool DiskStore::flush_contents() {
+  std::vector<std::shared_ptr<DiskContent>> open_contents;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, content] : contents_) {
+      if (content != nullptr) open_contents.push_back(content);
+    }
+  }
+  bool more = false;
+  for (const auto& content : open_contents) more = content->flush_due() || more;
+  return more;
+}
+
+}  // namespace lanward::store

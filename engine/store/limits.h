@@ -1,0 +1,46 @@
+// The numbers that bound the store: buffers, batches, intervals.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/core/units.h"
+
+namespace lanward::store {
+
+// One write to the page cache. Small enough that a chunk stays in a core's second-level cache from
+// copy to hash to write, large enough that a system call costs nothing beside it.
+inline constexpr std::size_t kChunkBytes = 256 * core::kKiB;
+// Chunks of the whole store: 16 MiB, about 15 ms of a source that delivers 1 GiB/s.
+inline constexpr std::size_t kChunkCount = 64;
+// Waiting sinks are woken when this many chunks are free, so that a wake-up is worth its cost.
+inline constexpr std::size_t kChunksFreeToWake = 8;
+
+// Blocks of peers that wait to be written. Above the high mark callers are asked to pause, at the
+// low mark they go on; a caller may overshoot by what its sockets already hold.
+inline constexpr std::size_t kBlocksHigh = 512;
+inline constexpr std::size_t kBlocksLow = 256;
+// Blocks one worker hashes at a time, so that several workers share one busy content.
+inline constexpr std::size_t kBlocksPerBatch = 32;
+// Segments of one pwritev: well below IOV_MAX (1024).
+inline constexpr std::size_t kSegmentsPerWrite = 256;
+
+// Block hashes kept for pieces that are verified or failed: 512 KiB, the hashes of 256 MiB.
+inline constexpr std::size_t kRecentLeavesMax = 16384;
+
+// Dirty bytes after which write-back of a data file is started, so that a later sync has little
+// left to do.
+inline constexpr std::uint64_t kWritebackBytes = 16 * core::kMiB;
+// Dirty bytes after which a data file is synced even before its interval has passed.
+inline constexpr std::uint64_t kSyncBytes = 256 * core::kMiB;
+inline constexpr std::chrono::milliseconds kCommitInterval{100};
+inline constexpr std::chrono::milliseconds kSyncInterval{1000};
+
+// Threads for opening, closing, delivering and purging: one long copy must not hold up the rest.
+inline constexpr unsigned kServiceThreads = 3;
+inline constexpr unsigned kWorkersMin = 2;
+// Writing is serial per file and hashing runs at 1-2 GB/s per core: more threads only contend.
+inline constexpr unsigned kWorkersMax = 8;
+
+}  // namespace lanward::store

@@ -1,0 +1,65 @@
+// One connection to one peer, as libtorrent tells about it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <libtorrent/extensions.hpp>
+#include <libtorrent/peer_connection_handle.hpp>
+
+#include "engine/core/piece_set.h"
+#include "peer/sources.h"
+
+namespace lanward::peer {
+
+class Torrent;
+
+// Network thread only. libtorrent owns it.
+class Connection final : public lt::peer_plugin {
+ public:
+  Connection(std::weak_ptr<Torrent> torrent, std::uint32_t piece_count,
+             lt::peer_connection_handle handle);
+
+  // Ends the connection, counting it as failed, so that libtorrent backs off before it dials again.
+  void cut(lt::error_code why);
+  [[nodiscard]] bool belongs_to(core::SourceId id) const { return peer_ && peer_->id == id; }
+  // It was dialled by us, to this very address, and is alive.
+  [[nodiscard]] bool dialled(const lt::tcp::endpoint& endpoint) const;
+
+  void add_handshake(lt::entry& handshake) override;
+  bool on_handshake(lt::span<const char> reserved_bits) override;
+  bool on_extension_handshake(const lt::bdecode_node& handshake) override;
+  bool on_bitfield(const lt::bitfield& bits) override;
+  bool on_have_all() override;
+  bool on_have_none() override;
+  bool on_have(lt::piece_index_t piece) override;
+  bool on_dont_have(lt::piece_index_t piece) override;
+  bool on_request(const lt::peer_request& block) override;
+  bool on_piece(const lt::peer_request& block, lt::span<const char> bytes) override;
+  void sent_piece(const lt::peer_request& block) override;
+  void sent_payload(int bytes) override;
+  void on_disconnect(const lt::error_code& error) override;
+  void tick() override;
+
+ private:
+  // Settles which peer this is: by the port it listens on where that is known, because libtorrent
+  // peers take a new peer id for every connection.
+  void identify(const lt::tcp::endpoint& listens_on);
+  void identify_by_peer_id();
+  void identified(const std::string& key, const std::string& address);
+  bool replace_pieces(core::PieceSet pieces);
+  // False for a peer that has been refused; libtorrent must not act on its messages.
+  [[nodiscard]] bool admitted();
+
+  std::weak_ptr<Torrent> torrent_;
+  lt::peer_connection_handle handle_;
+  std::shared_ptr<Sources> sources_;
+  Peer* peer_ = nullptr;  // null until identified
+  core::PieceSet pieces_;
+  bool pieces_known_ = false;
+  std::uint32_t padding_queued_ = 0;  // bytes on their way out that are not of the file
+  bool ended_ = false;
+};
+
+}  // namespace lanward::peer

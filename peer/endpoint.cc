@@ -1,0 +1,38 @@
+#include "peer/endpoint.h"
+
+#include <charconv>
+#include <cstdint>
+
+#include <libtorrent/address.hpp>
+#include <libtorrent/error_code.hpp>
+
+namespace lanward::peer {
+
+Result<lt::tcp::endpoint> parse_endpoint(std::string_view text) {
+  const auto bad = [&] {
+    return fail(ErrorCode::invalid_argument,
+                "'" + std::string(text) +
+                    "' is not an address and port: write 192.0.2.1:6881 or [2001:db8::1]:6881");
+  };
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad();
+  std::string_view host = text.substr(0, colon);
+  const std::string_view digits = text.substr(colon + 1);
+  const bool bracketed = host.size() >= 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (error != std::errc{} || end != digits.data() + digits.size() || digits.empty()) return bad();
+  lt::error_code wrong;
+  const lt::address address = lt::make_address(std::string(host), wrong);
+  if (wrong || address.is_v6() != bracketed) return bad();
+  return lt::tcp::endpoint{address, port};
+}
+
+std::string to_string(const lt::tcp::endpoint& endpoint) {
+  const std::string address = endpoint.address().to_string();
+  const std::string port = std::to_string(endpoint.port());
+  return endpoint.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
+}
+
+}  // namespace lanward::peer

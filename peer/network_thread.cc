@@ -1,0 +1,49 @@
+#include "peer/network_thread.h"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+namespace lanward::peer {
+
+void NetworkThread::open(lt::io_context& io) {
+  const std::lock_guard lock(mutex_);
+  io_ = &io;
+  if (!waiting_.empty()) schedule();
+}
+
+void NetworkThread::post(ports::Task task) {
+  const std::lock_guard lock(mutex_);
+  // A refused task dies with the parameter, after the lock: its destructor may post.
+  if (closed_) return;
+  waiting_.push_back(std::move(task));
+  if (!scheduled_ && io_ != nullptr) schedule();
+}
+
+void NetworkThread::schedule() {
+  scheduled_ = true;
+  boost::asio::post(*io_, [self = shared_from_this()] { self->run_batch(); });
+}
+
+void NetworkThread::run_batch() {
+  std::vector<ports::Task> batch;
+  {
+    const std::lock_guard lock(mutex_);
+    scheduled_ = false;
+    batch.swap(waiting_);
+  }
+  for (ports::Task& task : batch) {
+    task();
+    task = {};  // what a task holds is let go before the next one runs
+  }
+}
+
+void NetworkThread::close() {
+  std::vector<ports::Task> dropped;  // dies after the lock: destructors may post
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  io_ = nullptr;
+  dropped.swap(waiting_);
+}
+
+}  // namespace lanward::peer

@@ -1,0 +1,42 @@
+// The door to libtorrent's network thread.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <libtorrent/fwd.hpp>
+#include <libtorrent/io_context.hpp>
+
+#include "engine/ports/task.h"
+
+namespace lanward::peer {
+
+// libtorrent's objects may be touched on its network thread only; the io_context that it hands to
+// the disk interface is the one public way to get there. Tasks are collected and run in batches,
+// because one wake-up per 16 KiB block would cost more than the block.
+class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
+ public:
+  // Until it is opened, tasks wait. REQUIRES: `io` outlives close().
+  void open(lt::io_context& io);
+
+  // Runs the task on the network thread, in the order of posting; never inside post(). After
+  // close() the task is destroyed without being run. Any thread.
+  void post(ports::Task task);
+
+  // Destroys what waits. After it returns no task begins, unless it is called by a task of the
+  // running batch. Network thread, or any thread once the network thread has ended.
+  void close();
+
+ private:
+  void run_batch();
+  void schedule();  // REQUIRES: mutex_ is held
+
+  std::mutex mutex_;
+  std::vector<ports::Task> waiting_;  // bounded by libtorrent's own queues and the callers' commands
+  lt::io_context* io_ = nullptr;
+  bool scheduled_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace lanward::peer

@@ -1,0 +1,102 @@
+#include "peer/session_settings.h"
+
+#include <libtorrent/alert.hpp>
+
+#include "peer/endpoint.h"
+
+namespace lanward::peer {
+namespace {
+
+using lt::settings_pack;
+
+// Connections of the whole session: a large site at a few contents at once. Each costs a socket
+// and some 20 KiB.
+constexpr int kConnectionsMax = 1000;
+// Blocks asked of one peer ahead of time. A megabyte fills a gigabit link at several milliseconds
+// of delay; more only makes cancelling slower, since requests in flight are not taken back.
+constexpr int kRequestsAhead = 64;
+// Bytes waiting in a peer's send buffer. With more, each request queues behind megabytes that have
+// been promised to others, and a swarm on a narrow LAN loses up to half of its rate.
+constexpr int kSendBufferBytes = 32 * 1024;
+// Connections waiting to be accepted: everybody may dial at the same moment.
+constexpr int kListenQueue = 200;
+// Dials, retries and time-outs are looked at this often.
+constexpr int kTickMs = 50;
+// A failure counter of libtorrent ends at 31, so a peer is dialled for ever, each time a second
+// later than the time before, up to 32 s.
+constexpr int kFailuresMax = 32;
+constexpr int kReconnectSeconds = 1;
+// A LAN peer answers at once or not at all.
+constexpr int kConnectSeconds = 3;
+// A tracker that does not take our goodbye must not hold up the end of the session.
+constexpr int kTrackerGoodbyeSeconds = 1;
+// BEP 14 asks for an announcement every five minutes at most per content; with several contents
+// libtorrent shares the interval among them.
+constexpr int kDiscoverySeconds = 60;
+
+void only_what_we_use(settings_pack& s) {
+  s.set_bool(settings_pack::enable_dht, false);
+  s.set_bool(settings_pack::enable_upnp, false);
+  s.set_bool(settings_pack::enable_natpmp, false);
+  s.set_bool(settings_pack::enable_outgoing_utp, false);
+  s.set_bool(settings_pack::enable_incoming_utp, false);
+  // Obfuscation is no security and costs more than TLS would.
+  s.set_int(settings_pack::out_enc_policy, settings_pack::pe_disabled);
+  s.set_int(settings_pack::in_enc_policy, settings_pack::pe_disabled);
+  s.set_bool(settings_pack::enable_set_file_valid_data, false);
+}
+
+void connections(settings_pack& s) {
+  // A peer that needs nothing now may be allowed a piece the next moment.
+  s.set_bool(settings_pack::close_redundant_connections, false);
+  s.set_bool(settings_pack::allow_multiple_connections_per_ip, true);
+  s.set_bool(settings_pack::smooth_connects, false);
+  s.set_int(settings_pack::connections_limit, kConnectionsMax);
+  s.set_int(settings_pack::connection_speed, kListenQueue);
+  s.set_int(settings_pack::listen_queue_size, kListenQueue);
+  s.set_int(settings_pack::min_reconnect_time, kReconnectSeconds);
+  s.set_int(settings_pack::max_failcount, kFailuresMax);
+  s.set_int(settings_pack::peer_connect_timeout, kConnectSeconds);
+  s.set_int(settings_pack::stop_tracker_timeout, kTrackerGoodbyeSeconds);
+  s.set_int(settings_pack::local_service_announce_interval, kDiscoverySeconds);
+  s.set_int(settings_pack::tick_interval, kTickMs);
+}
+
+void exchange(settings_pack& s) {
+  s.set_int(settings_pack::unchoke_slots_limit, -1);
+  s.set_int(settings_pack::active_downloads, -1);
+  s.set_int(settings_pack::active_seeds, -1);
+  s.set_int(settings_pack::active_limit, -1);
+  s.set_int(settings_pack::active_lsd_limit, -1);
+  s.set_int(settings_pack::active_tracker_limit, -1);
+  s.set_int(settings_pack::max_out_request_queue, kRequestsAhead);
+  s.set_int(settings_pack::request_queue_time, 1);
+  // Otherwise megabytes of contiguous pieces are reserved at one fast peer.
+  s.set_int(settings_pack::whole_pieces_threshold, 0);
+  s.set_int(settings_pack::send_buffer_watermark, kSendBufferBytes);
+  s.set_int(settings_pack::send_buffer_low_watermark, kSendBufferBytes / 2);
+  s.set_int(settings_pack::send_buffer_watermark_factor, 10);
+  s.set_int(settings_pack::send_socket_buffer_size, 0);  // the kernel's own tuning
+  s.set_bool(settings_pack::rate_limit_ip_overhead, false);
+}
+
+}  // namespace
+
+lt::settings_pack session_settings(const lt::tcp::endpoint& listen, bool local_discovery) {
+  settings_pack s;
+  only_what_we_use(s);
+  connections(s);
+  exchange(s);
+  s.set_bool(settings_pack::enable_lsd, local_discovery);
+  s.set_str(settings_pack::listen_interfaces, to_string(listen));
+  // The port that was asked for, or an error: somebody has told others about it.
+  s.set_int(settings_pack::max_retry_port_bind, 0);
+  s.set_bool(settings_pack::listen_system_port_fallback, false);
+  s.set_str(settings_pack::user_agent, "Lanward/" LANWARD_VERSION);
+  s.set_str(settings_pack::peer_fingerprint, "-LW0100-");
+  // Whether the port could be bound is the only thing alerts are needed for.
+  s.set_int(settings_pack::alert_mask, lt::alert_category::status | lt::alert_category::error);
+  return s;
+}
+
+}  // namespace lanward::peer

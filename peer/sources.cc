@@ -1,0 +1,99 @@
+#include "peer/sources.h"
+
+#include <utility>
+
+namespace lanward::peer {
+namespace {
+
+// Totals of a busy peer are reported this often: four times a second feeds a rate meter and a
+// progress line, and costs the loop nothing.
+constexpr std::chrono::milliseconds kProgressInterval{250};
+// Peers remembered by one swarm. A site has hundreds; somebody who invents an identity per
+// connection must not fill the memory.
+constexpr std::size_t kPeersMax = 4096;
+
+}  // namespace
+
+Peer* Sources::connected(const std::string& key, const std::string& address) {
+  const std::lock_guard lock(mutex_);
+  auto it = peers_.find(key);
+  if (it == peers_.end()) {
+    if (peers_.size() >= kPeersMax) return nullptr;
+    it = peers_.emplace(key, std::make_unique<Peer>()).first;
+    const auto number = static_cast<std::uint32_t>(peers_.size() - 1);
+    it->second->id = core::SourceId{core::kFirstPeerSource + number};
+    it->second->address = address;
+  }
+  Peer& peer = *it->second;
+  if (peer.banned) return nullptr;
+  if (peer.connections++ == 0) send(core::PeerJoined{peer.id, peer.address});
+  return &peer;
+}
+
+void Sources::disconnected(Peer& peer) {
+  const std::lock_guard lock(mutex_);
+  if (--peer.connections > 0) return;
+  tell_totals(peer);
+  send(core::PeerLeft{peer.id});
+}
+
+void Sources::has(const Peer& peer, const core::PieceSet& pieces) {
+  const std::lock_guard lock(mutex_);
+  send(core::PeerHasPieces{peer.id, pieces});
+}
+
+void Sources::has(const Peer& peer, core::PieceIndex piece) {
+  const std::lock_guard lock(mutex_);
+  send(core::PeerHasPiece{peer.id, piece});
+}
+
+void Sources::received(Peer& peer, std::uint32_t bytes, bool stored) {
+  const std::lock_guard lock(mutex_);
+  peer.received += bytes;
+  if (!stored) peer.wasted += bytes;
+  tell_if_due(peer);
+}
+
+void Sources::served(Peer& peer, std::uint32_t bytes) {
+  const std::lock_guard lock(mutex_);
+  peer.served += bytes;
+  tell_if_due(peer);
+}
+
+void Sources::tell_progress(Peer& peer) {
+  const std::lock_guard lock(mutex_);
+  tell_if_due(peer);
+}
+
+void Sources::tell_if_due(Peer& peer) {
+  if (std::chrono::steady_clock::now() - peer.told_at >= kProgressInterval) tell_totals(peer);
+}
+
+void Sources::tell_totals(Peer& peer) {
+  if (peer.told == peer.received + peer.served) return;
+  peer.told = peer.received + peer.served;
+  peer.told_at = std::chrono::steady_clock::now();
+  send(core::PeerProgressed{peer.id, core::ByteCount{peer.received},
+                            core::ByteCount{peer.wasted},
+                            core::ByteCount{peer.served}});
+}
+
+void Sources::ban(core::SourceId id) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [key, peer] : peers_) {
+    if (peer->id == id) peer->banned = true;
+  }
+}
+
+bool Sources::is_banned(const Peer& peer) const {
+  const std::lock_guard lock(mutex_);
+  return peer.banned;
+}
+
+void Sources::close() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [key, peer] : peers_) tell_totals(*peer);
+  facts_ = nullptr;
+}
+
+}  // namespace lanward::peer

@@ -1,0 +1,68 @@
+// Who the peers of one swarm are, what each of them gave and took, and the facts about them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "engine/core/events.h"
+#include "engine/ports/loop.h"
+
+namespace lanward::peer {
+
+// One peer. It outlives its connections, so a peer that comes back is the same source.
+// Owned and guarded by Sources.
+struct Peer {
+  core::SourceId id;
+  std::string address;
+  std::uint64_t received = 0;  // payload of whole blocks
+  std::uint64_t wasted = 0;    // of these, not handed to the store
+  std::uint64_t served = 0;
+  std::uint64_t told = 0;  // received + served when progress was last reported
+  std::chrono::steady_clock::time_point told_at;
+  std::uint32_t connections = 0;
+  bool banned = false;
+};
+
+// Any thread. Facts are sent under the lock, so that none follows close().
+class Sources {
+ public:
+  explicit Sources(ports::FactSink facts) : facts_(std::move(facts)) {}
+
+  // A connection of the peer that `key` identifies is up; the pointer stays valid. Nothing: the
+  // peer is banned, or there are too many peers.
+  [[nodiscard]] Peer* connected(const std::string& key, const std::string& address);
+  void disconnected(Peer& peer);
+
+  void has(const Peer& peer, const core::PieceSet& pieces);
+  void has(const Peer& peer, core::PieceIndex piece);
+
+  // A block came from the peer; `stored`: it was handed to the store, else nobody wanted it.
+  void received(Peer& peer, std::uint32_t bytes, bool stored);
+  void served(Peer& peer, std::uint32_t bytes);
+  // Reports what has not been reported, if the last report is long enough ago.
+  void tell_progress(Peer& peer);
+
+  void ban(core::SourceId id);
+  [[nodiscard]] bool is_banned(const Peer& peer) const;
+
+  // Sends the last totals; no fact follows.
+  void close();
+
+ private:
+  void send(core::Event event) {
+    if (facts_) facts_(std::move(event));
+  }
+  void tell_totals(Peer& peer);
+  void tell_if_due(Peer& peer);
+
+  mutable std::mutex mutex_;
+  ports::FactSink facts_;  // empty: closed
+  std::map<std::string, std::unique_ptr<Peer>> peers_;
+};
+
+}  // namespace lanward::peer

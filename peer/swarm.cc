@@ -1,0 +1,273 @@
+#include "peer/swarm.h"
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <libtorrent/alert_types.hpp>
+#include <libtorrent/load_torrent.hpp>
+#include <libtorrent/session.hpp>
+#include <libtorrent/session_params.hpp>
+#include <libtorrent/torrent_flags.hpp>
+
+#include "peer/disk_bridge.h"
+#include "peer/endpoint.h"
+#include "peer/network_thread.h"
+#include "peer/session_settings.h"
+#include "peer/tcp_nodelay.h"
+#include "peer/torrent.h"
+
+namespace lanward::peer {
+namespace {
+
+// Binding a socket takes no time; this is for a machine that swaps.
+constexpr std::chrono::seconds kListenDeadline{10};
+// A session ends in milliseconds, or after its trackers' goodbye time. One that does not end is
+// left behind: the caller is more important.
+constexpr std::chrono::seconds kEndDeadline{5};
+
+// Random, so that two members that dial each other agree which connection stays.
+std::string make_member_id() {
+  std::random_device random;
+  std::string id;
+  for (int i = 0; i < 8; ++i) id.push_back(static_cast<char>(random() & 0xffU));
+  return id;
+}
+
+lt::bitfield to_bitfield(const core::PieceSet& pieces) {
+  lt::bitfield bits(static_cast<int>(pieces.universe()), false);
+  for (auto p = pieces.next(core::PieceIndex{0}); p; p = pieces.next(*p + 1)) {
+    bits.set_bit(static_cast<int>(p->value));
+  }
+  return bits;
+}
+
+// What libtorrent is told about the content. Throws what libtorrent throws.
+lt::add_torrent_params torrent_params(const ports::SwarmRequest& request,
+                                      const core::PieceSet& verified, std::string save_path) {
+  const auto& bytes = request.manifest.metainfo;
+  lt::add_torrent_params params = lt::load_torrent_buffer(
+      {reinterpret_cast<const char*>(bytes.data()), static_cast<std::ptrdiff_t>(bytes.size())});
+  params.save_path = std::move(save_path);
+  // Origins are the engine's business.
+  params.url_seeds.clear();
+  params.http_seeds.clear();
+  params.dht_nodes.clear();
+  params.trackers = request.manifest.trackers;
+  params.trackers.insert(params.trackers.end(), request.trackers.begin(), request.trackers.end());
+  params.tracker_tiers.assign(params.trackers.size(), 0);
+  // File priorities would do other things with the files; pieces are what is decided upon.
+  params.piece_priorities.assign(verified.universe(), lt::dont_download);
+  if (!verified.empty()) {
+    params.have_pieces = lt::typed_bitfield<lt::piece_index_t>(to_bitfield(verified));
+  }
+  // Without no_verify_files: the check is answered by our disk, and its end is when plugins hear
+  // that the torrent is ready.
+  params.flags = lt::torrent_flags::disable_dht | lt::torrent_flags::disable_pex;
+  return params;
+}
+
+}  // namespace
+
+// ---- Session -----------------------------------------------------------------------------------
+
+class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
+ public:
+  explicit Session(SwarmOptions given) : options(std::move(given)) {}
+
+  void start(const lt::tcp::endpoint& listen);
+  [[nodiscard]] Result<void> wait_for_listener(const std::string& address);
+  void end();
+
+  SwarmOptions options;
+  std::shared_ptr<NetworkThread> network = std::make_shared<NetworkThread>();
+  DiskBridge* bridge = nullptr;  // network thread only, and only in tasks of `network`
+  std::unique_ptr<lt::session> session;
+  std::uint64_t members = 0;  // loop thread only
+};
+
+void LibtorrentSwarm::Session::start(const lt::tcp::endpoint& listen) {
+  lt::session_params params(session_settings(listen, options.local_discovery));
+  // The default plugins find and dial peers on their own account, which is the engine's to decide.
+  params.extensions.clear();
+  params.disk_io_constructor = [this](lt::io_context& io, const lt::settings_interface&,
+                                      lt::counters&) {
+    auto made = std::make_unique<DiskBridge>(network, io);
+    bridge = made.get();
+    return made;
+  };
+  session = std::make_unique<lt::session>(std::move(params));
+}
+
+Result<void> LibtorrentSwarm::Session::wait_for_listener(const std::string& address) {
+  const auto deadline = std::chrono::steady_clock::now() + kListenDeadline;
+  while (std::chrono::steady_clock::now() < deadline) {
+    session->wait_for_alert(std::chrono::milliseconds(100));
+    std::vector<lt::alert*> alerts;
+    session->pop_alerts(&alerts);
+    for (const lt::alert* alert : alerts) {
+      if (const auto* failed = lt::alert_cast<lt::listen_failed_alert>(alert)) {
+        return fail(ErrorCode::network, "cannot accept peers on " + address + ": " +
+                                            failed->error.message() +
+                                            "; choose another address or port");
+      }
+      const auto* listening = lt::alert_cast<lt::listen_succeeded_alert>(alert);
+      if (listening == nullptr || listening->socket_type != lt::socket_type_t::tcp) continue;
+      lt::settings_pack quiet;
+      quiet.set_int(lt::settings_pack::alert_mask, 0);
+      session->apply_settings(quiet);
+      return {};
+    }
+  }
+  return fail(ErrorCode::network, "cannot accept peers on " + address +
+                                      ": the system did not answer in time; try again");
+}
+
+void LibtorrentSwarm::Session::end() {
+  if (!session) return;
+  network->post([self = shared_from_this()] { self->bridge->shut_down(); });
+  // The last owner of a session waits for its thread without a limit, so that is left to a thread
+  // which may be left behind.
+  struct Ended {
+    std::mutex mutex;
+    std::condition_variable signal;
+    bool done = false;
+  };
+  const auto ended = std::make_shared<Ended>();
+  std::thread([ended, self = shared_from_this()] {
+    self->session.reset();
+    const std::lock_guard lock(ended->mutex);
+    ended->done = true;
+    ended->signal.notify_all();
+  }).detach();
+  std::unique_lock lock(ended->mutex);
+  ended->signal.wait_for(lock, kEndDeadline, [&] { return ended->done; });
+}
+
+// ---- Member ------------------------------------------------------------------------------------
+
+namespace {
+
+class Member final : public ports::SwarmMember {
+ public:
+  Member(std::shared_ptr<NetworkThread> network, std::shared_ptr<Torrent> torrent,
+         std::shared_ptr<Sources> sources, std::shared_ptr<StoreUse> use, ports::Loop* loop)
+      : network_(std::move(network)),
+        torrent_(std::move(torrent)),
+        sources_(std::move(sources)),
+        use_(std::move(use)),
+        loop_(loop) {}
+  ~Member() override { leave({}); }
+
+  void allow(core::PieceSpan pieces) override { set_allowed(pieces, true); }
+  void reserve(core::PieceSpan pieces) override { set_allowed(pieces, false); }
+  void announce(core::PieceIndex piece) override {
+    network_->post([torrent = torrent_, piece] { torrent->announce(piece); });
+  }
+  void ban(core::SourceId peer) override {
+    network_->post([torrent = torrent_, peer] { torrent->ban(peer); });
+  }
+  void leave(ports::Task done) override;
+
+ private:
+  void set_allowed(core::PieceSpan pieces, bool allowed) {
+    network_->post([torrent = torrent_, pieces, allowed] { torrent->allow(pieces, allowed); });
+  }
+
+  std::shared_ptr<NetworkThread> network_;
+  std::shared_ptr<Torrent> torrent_;
+  std::shared_ptr<Sources> sources_;
+  std::shared_ptr<StoreUse> use_;  // null: has left
+  ports::Loop* loop_;
+};
+
+void Member::leave(ports::Task done) {
+  if (done && loop_ != nullptr) {
+    done = [loop = loop_, done = std::move(done)]() mutable { loop->post(std::move(done)); };
+  }
+  if (!use_) {
+    if (done) done();
+    return;
+  }
+  sources_->close();
+  // Whoever lets go of the store last says so: this task, or a job that is still at it.
+  use_->on_last = std::move(done);
+  network_->post([torrent = torrent_, use = std::move(use_)] { torrent->leave(); });
+}
+
+}  // namespace
+
+// ---- LibtorrentSwarm ---------------------------------------------------------------------------
+
+LibtorrentSwarm::LibtorrentSwarm(std::shared_ptr<Session> session)
+    : session_(std::move(session)) {}
+
+LibtorrentSwarm::~LibtorrentSwarm() { session_->end(); }
+
+Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::create(SwarmOptions options) {
+  link_tcp_nodelay();
+  const std::string address = options.listen.empty() ? "0.0.0.0:0" : options.listen;
+  const auto listen = parse_endpoint(address);
+  if (!listen) return tl::unexpected(listen.error());
+  const auto session = std::make_shared<Session>(std::move(options));
+  std::unique_ptr<LibtorrentSwarm> swarm(new LibtorrentSwarm(session));
+  try {
+    session->start(*listen);
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::network, "cannot start the peer network: " + std::string(error.what()));
+  }
+  if (auto listening = session->wait_for_listener(address); !listening) {
+    return tl::unexpected(listening.error());
+  }
+  return swarm;
+}
+
+std::optional<std::uint16_t> LibtorrentSwarm::listen_port() const {
+  const std::uint16_t port = session_->session->listen_port();
+  if (port == 0) return std::nullopt;
+  return port;
+}
+
+std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequest& request,
+                                                          ports::FactSink facts) {
+  auto sources = std::make_shared<Sources>(std::move(facts));
+  auto use = std::make_shared<StoreUse>();
+  const core::PieceLayout layout = request.manifest.content.layout;
+  const core::PieceSet verified = request.store->verified();
+  const std::string save_path = "/lanward/" + std::to_string(session_->members++);
+  std::optional<lt::add_torrent_params> params;
+  core::Content content = request.manifest.content;
+  try {
+    params = torrent_params(request, verified, save_path);
+    // The hashes are needed only to answer for the SHA-1 of a hybrid torrent.
+    if (!params->ti->info_hashes().has_v1()) content.piece_hashes.clear();
+  } catch (const std::exception&) {
+    // The engine has accepted the manifest and libtorrent has not: a member without peers.
+  }
+  std::vector<lt::tcp::endpoint> static_peers;
+  for (const std::string& peer : request.peers) {
+    if (const auto endpoint = parse_endpoint(peer)) static_peers.push_back(*endpoint);
+  }
+  auto storage = std::make_shared<Storage>(request.store, use, std::move(content), verified, sources,
+                                           params ? params->ti : nullptr);
+  auto torrent = std::make_shared<Torrent>(layout, verified, storage, sources,
+                                           std::move(static_peers), make_member_id());
+  if (params && layout.piece_count() > 0) {
+    session_->network->post([session = session_, torrent, storage, save_path,
+                             handle = lt::session_handle(*session_->session),
+                             params = std::move(*params)]() mutable {
+      session->bridge->expect(save_path, storage);
+      torrent->join(handle, std::move(params));
+    });
+  }
+  return std::make_unique<Member>(session_->network, std::move(torrent), std::move(sources),
+                                  std::move(use), session_->options.loop);
+}
+
+}  // namespace lanward::peer

@@ -1,0 +1,165 @@
+#include "peer/torrent.h"
+
+#include <exception>
+#include <utility>
+
+#include <libtorrent/error_code.hpp>
+#include <libtorrent/extensions/ut_metadata.hpp>
+#include <libtorrent/torrent_flags.hpp>
+
+namespace lanward::peer {
+namespace {
+
+// Announced pieces whose hashes libtorrent is waiting for. Enough to keep the store's hash threads
+// busy; more would only let announcements delay the blocks of peers in the same queues.
+constexpr std::uint32_t kAnnouncedMax = 16;
+
+// libtorrent's calls throw when the torrent or the session is gone, which is no news here.
+template <class F>
+void if_alive(F call) {
+  try {
+    call();
+  } catch (const std::exception&) {
+  }
+}
+
+}  // namespace
+
+Torrent::Torrent(const core::PieceLayout& layout, const core::PieceSet& verified,
+                 std::shared_ptr<Storage> storage, std::shared_ptr<Sources> sources,
+                 std::vector<lt::tcp::endpoint> static_peers, std::string member_id)
+    : layout_(layout),
+      storage_(std::move(storage)),
+      sources_(std::move(sources)),
+      static_peers_(std::move(static_peers)),
+      member_id_(std::move(member_id)),
+      allowed_(layout.piece_count()),
+      had_(verified),
+      handed_(layout.piece_count()),
+      queued_(layout.piece_count()) {}
+
+void Torrent::join(lt::session_handle session, lt::add_torrent_params params) {
+  session_ = session;
+  storage_->on_forgotten = [weak = weak_from_this()](core::PieceIndex piece) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->handed_.erase(piece);
+    self->announce(piece);
+  };
+  params.extensions.emplace_back(
+      [self = shared_from_this()](const lt::torrent_handle& handle, lt::client_data_t) {
+        self->handle_ = handle;
+        return self;
+      });
+  params.extensions.emplace_back(&lt::create_ut_metadata_plugin);
+  if_alive([&] { session_.async_add_torrent(std::move(params)); });
+}
+
+void Torrent::on_files_checked() {
+  ready_ = true;
+  for (const auto& peer : static_peers_) {
+    if_alive([&] { handle_.connect_peer(peer); });
+  }
+  for (auto p = allowed_.next(core::PieceIndex{0}); p;) {
+    const auto end = allowed_.next_missing(*p).value_or(layout_.all().end);
+    prioritise({*p, end}, true);
+    p = allowed_.next(end);
+  }
+  hand_over();
+}
+
+void Torrent::allow(core::PieceSpan pieces, bool allowed) {
+  if (ready_) return prioritise(pieces, allowed);
+  for (core::PieceIndex p = pieces.begin; p < pieces.end; ++p) {
+    if (allowed) {
+      allowed_.insert(p);
+    } else {
+      allowed_.erase(p);
+    }
+  }
+}
+
+void Torrent::prioritise(core::PieceSpan pieces, bool allowed) {
+  const auto priority = allowed ? lt::default_priority : lt::dont_download;
+  std::vector<std::pair<lt::piece_index_t, lt::download_priority_t>> list;
+  list.reserve(pieces.size());
+  for (core::PieceIndex p = pieces.begin; p < pieces.end; ++p) {
+    list.emplace_back(static_cast<int>(p.value), priority);
+  }
+  if_alive([&] { handle_.prioritize_pieces(list); });
+}
+
+// ---- pieces that came by another way -------------------------------------------------------------
+
+void Torrent::announce(core::PieceIndex piece) {
+  storage_->mark_verified(piece);
+  if (had_.contains(piece) || handed_.contains(piece) || !queued_.insert(piece)) return;
+  queue_.push_back(piece);
+  hand_over();
+}
+
+void Torrent::hand_over() {
+  while (ready_ && !queue_.empty() && handed_.count() < kAnnouncedMax) {
+    const core::PieceIndex piece = queue_.front();
+    queue_.pop_front();
+    queued_.erase(piece);
+    if (had_.contains(piece)) continue;
+    handed_.insert(piece);
+    // libtorrent has no call for "we have this piece". It asks its disk for the hashes of a piece
+    // that is added, though, and its disk is our store; the bytes it is given are never looked at.
+    if (!dummy_) dummy_ = std::make_unique_for_overwrite<char[]>(layout_.piece_bytes());
+    if_alive([&] { handle_.add_piece(static_cast<int>(piece.value), dummy_.get()); });
+  }
+}
+
+void Torrent::on_piece_pass(lt::piece_index_t piece) {
+  const core::PieceIndex index{static_cast<std::uint32_t>(static_cast<int>(piece))};
+  had_.insert(index);
+  storage_->mark_verified(index);
+  if (handed_.erase(index)) hand_over();
+}
+
+// ---- connections -------------------------------------------------------------------------------
+
+std::vector<std::shared_ptr<Connection>> Torrent::connections() {
+  std::vector<std::shared_ptr<Connection>> alive;
+  std::erase_if(connections_, [&](const std::weak_ptr<Connection>& weak) {
+    auto connection = weak.lock();
+    if (!connection) return true;
+    alive.push_back(std::move(connection));
+    return false;
+  });
+  return alive;
+}
+
+std::shared_ptr<lt::peer_plugin> Torrent::new_connection(
+    const lt::peer_connection_handle& handle) {
+  if (handle.type() != lt::connection_type::bittorrent) return nullptr;
+  auto connection =
+      std::make_shared<Connection>(weak_from_this(), layout_.piece_count(), handle);
+  (void)connections();  // forgets the dead ones
+  connections_.push_back(connection);
+  return connection;
+}
+
+void Torrent::cut_dialled(const lt::tcp::endpoint& endpoint) {
+  for (const auto& connection : connections()) {
+    if (connection->dialled(endpoint)) connection->cut(lt::errors::duplicate_peer_id);
+  }
+}
+
+void Torrent::ban(core::SourceId id) {
+  sources_->ban(id);
+  for (const auto& connection : connections()) {
+    if (connection->belongs_to(id)) connection->cut(lt::errors::peer_banned);
+  }
+}
+
+void Torrent::leave() {
+  storage_->detach();
+  ready_ = false;
+  queue_.clear();
+  if_alive([&] { session_.remove_torrent(handle_); });
+}
+
+}  // namespace lanward::peer

@@ -1,0 +1,330 @@
+#include "simulator/store.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "engine/core/prng.h"
+
+namespace lanward::simulator {
+
+namespace {
+
+// Every store of a simulation is a SimContentStore: nobody else makes one.
+SimContentStore& simulated(const std::shared_ptr<ports::ContentStore>& content) {
+  return static_cast<SimContentStore&>(*content);
+}
+
+std::uint64_t fold(const core::Digest& digest) {
+  std::uint64_t result = 0;
+  for (std::size_t i = 0; i < 8; ++i) result = result << 8U | digest[i];
+  return result;
+}
+
+}  // namespace
+
+core::Digest simulated_digest(std::uint64_t a, std::uint64_t b) {
+  core::Digest digest{};
+  for (std::size_t i = 0; i < digest.size(); i += 8) {
+    std::uint64_t word = core::mix64(core::mix64(a + i) ^ b);
+    for (std::size_t k = 0; k < 8; ++k, word >>= 8U) {
+      digest[i + k] = static_cast<std::uint8_t>(word & 0xffU);
+    }
+  }
+  return digest;
+}
+
+// ---- SimContentStore ---------------------------------------------------------------------------
+
+SimContentStore::SimContentStore(EventQueue& queue, StoreSettings settings,
+                                 const core::Content& content, const core::PieceSet& verified,
+                                 ports::FactSink facts)
+    : queue_(queue),
+      settings_(settings),
+      content_(content),
+      facts_(std::move(facts)),
+      verified_(verified),
+      pieces_(content.layout.piece_count()) {}
+
+std::uint32_t SimContentStore::block_bytes(core::PieceIndex piece, std::uint32_t block) const {
+  return std::min(core::kBlockBytes, content_.layout.size_of(piece) - block * core::kBlockBytes);
+}
+
+ports::SourceLedger& SimContentStore::account(core::SourceId source) {
+  ports::SourceLedger& ledger = ledger_[source];
+  ledger.source = source;
+  return ledger;
+}
+
+std::unique_ptr<ports::RangeSink> SimContentStore::open_range(core::SourceId source,
+                                                              core::ByteSpan span,
+                                                              ports::Task /*on_ready*/) {
+  assert(span.begin % core::kBlockBytes == 0 && span.end <= content_.layout.size().value);
+  return std::make_unique<SimRangeSink>(shared_from_this(), source, span);
+}
+
+bool SimContentStore::write_block(core::PieceIndex piece, std::uint32_t offset,
+                                  [[maybe_unused]] std::span<const std::byte> bytes,
+                                  core::SourceId source,
+                                  ports::MoveFunction<void(Result<void>)> done,
+                                  ports::Task /*on_drained*/) {
+  const std::uint32_t block = offset / core::kBlockBytes;
+  assert(offset % core::kBlockBytes == 0 && bytes.size() == block_bytes(piece, block));
+  Result<void> result;
+  if (closed_) {
+    result = fail(ErrorCode::invalid_state, "the content is closed: the block was dropped");
+  } else {
+    put_block(piece, block, source, Payload::intact);
+  }
+  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
+    done(std::move(result));
+  });
+  return true;
+}
+
+Result<void> SimContentStore::read(core::PieceIndex piece, std::uint32_t offset,
+                                   std::span<std::byte> out, bool /*cached_only*/) {
+  if (piece.value >= pieces_.size() || closed_ || !verified_.contains(piece)) {
+    return fail(ErrorCode::invalid_state,
+                "piece " + std::to_string(piece.value) + " is not verified: it cannot be read");
+  }
+  assert(offset + out.size() <= content_.layout.size_of(piece));
+  static_cast<void>(offset);
+  std::fill(out.begin(), out.end(), std::byte{0});
+  return {};
+}
+
+void SimContentStore::block_hashes(
+    core::PieceIndex piece, ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) {
+  Result<std::vector<core::Digest>> result;
+  if (closed_ || missing_bytes(piece) != 0) {
+    result = fail(ErrorCode::invalid_state,
+                  "piece " + std::to_string(piece.value) + " misses blocks: it has no hashes yet");
+  } else {
+    for (std::uint32_t b = 0; b < content_.layout.blocks_in(piece); ++b) {
+      result->push_back(simulated_digest(fold(content_.id), std::uint64_t{piece.value} << 32U | b));
+    }
+  }
+  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
+    done(std::move(result));
+  });
+}
+
+void SimContentStore::clear_piece(core::PieceIndex piece) {
+  if (pieces_[piece.value].hashing) return;
+  waste_blocks(piece);
+  forget(piece);
+}
+
+std::vector<ports::SourceLedger> SimContentStore::ledger() const {
+  std::vector<ports::SourceLedger> result;
+  result.reserve(ledger_.size());
+  for (const auto& [source, ledger] : ledger_) result.push_back(ledger);
+  return result;
+}
+
+void SimContentStore::run_on_worker(ports::Task task) { queue_.at(queue_.now(), std::move(task)); }
+
+std::uint64_t SimContentStore::missing_bytes(core::PieceIndex piece) const {
+  const Piece& p = pieces_[piece.value];
+  if (verified_.contains(piece) || p.hashing) return 0;
+  return content_.layout.size_of(piece) - p.bytes;
+}
+
+void SimContentStore::put_missing(core::PieceIndex piece, std::uint64_t bytes,
+                                  core::SourceId source, Payload payload) {
+  const std::uint32_t blocks = content_.layout.blocks_in(piece);
+  for (std::uint32_t b = 0; b < blocks && bytes > 0 && missing_bytes(piece) > 0; ++b) {
+    const Piece& p = pieces_[piece.value];
+    if (!p.present.empty() && p.present[b]) continue;
+    const std::uint64_t taken = std::min<std::uint64_t>(bytes, block_bytes(piece, b));
+    bytes -= taken;
+    put_block(piece, b, source, payload);
+  }
+  put_dropped(bytes, source);
+}
+
+void SimContentStore::put_block(core::PieceIndex piece, std::uint32_t block, core::SourceId source,
+                                Payload payload) {
+  Piece& p = pieces_[piece.value];
+  const std::uint32_t bytes = block_bytes(piece, block);
+  if (closed_ || p.hashing || verified_.contains(piece) ||
+      (!p.present.empty() && p.present[block])) {
+    put_dropped(bytes, source);
+    return;
+  }
+  if (p.present.empty()) {
+    p.present.assign(content_.layout.blocks_in(piece), false);
+    p.from.assign(content_.layout.blocks_in(piece), core::SourceId{});
+  }
+  account(source).received += core::ByteCount{bytes};
+  p.present[block] = true;
+  p.from[block] = source;
+  p.corrupt = p.corrupt || payload == Payload::corrupt;
+  p.bytes += bytes;
+  const std::uint64_t size = content_.layout.size_of(piece);
+  if (p.bytes < size) return;
+  p.hashing = true;
+  const core::Duration hash_time{size * 1'000'000'000 / settings_.hash_rate.value};
+  queue_.after(hash_time, [self = weak_from_this(), piece] {
+    if (const auto store = self.lock(); store != nullptr) store->finish_piece(piece);
+  });
+}
+
+void SimContentStore::put_dropped(std::uint64_t bytes, core::SourceId source) {
+  if (bytes == 0) return;
+  account(source).received += core::ByteCount{bytes};
+  account(source).wasted += core::ByteCount{bytes};
+}
+
+void SimContentStore::finish_piece(core::PieceIndex piece) {
+  if (closed_) return;
+  Piece& p = pieces_[piece.value];
+  std::vector<core::SourceId> from = p.from;
+  std::sort(from.begin(), from.end());
+  from.erase(std::unique(from.begin(), from.end()), from.end());
+  if (p.corrupt && content_.verifiable()) {
+    waste_blocks(piece);
+    forget(piece);
+    facts_(core::PieceFailed{piece, std::move(from)});
+    return;
+  }
+  for (std::uint32_t b = 0; b < p.from.size(); ++b) {
+    account(p.from[b]).useful += core::ByteCount{block_bytes(piece, b)};
+  }
+  if (p.corrupt) ++corrupt_verified_;
+  forget(piece);
+  verified_.insert(piece);
+  facts_(core::PieceVerified{piece, std::move(from)});
+}
+
+void SimContentStore::waste_blocks(core::PieceIndex piece) {
+  const Piece& p = pieces_[piece.value];
+  for (std::uint32_t b = 0; b < p.present.size(); ++b) {
+    if (p.present[b]) account(p.from[b]).wasted += core::ByteCount{block_bytes(piece, b)};
+  }
+}
+
+void SimContentStore::forget(core::PieceIndex piece) { pieces_[piece.value] = Piece{}; }
+
+void SimContentStore::close() {
+  if (closed_) return;
+  closed_ = true;
+  for (std::uint32_t i = 0; i < pieces_.size(); ++i) {
+    waste_blocks(core::PieceIndex{i});
+    forget(core::PieceIndex{i});
+  }
+}
+
+void SimContentStore::add_to(StoreTotals& totals) const {
+  for (const auto& [source, ledger] : ledger_) {
+    (core::is_peer(source) ? totals.peer_received : totals.origin_received) +=
+        ledger.received.value;
+    totals.useful += ledger.useful.value;
+    totals.wasted += ledger.wasted.value;
+  }
+}
+
+// ---- SimRangeSink ------------------------------------------------------------------------------
+
+SimRangeSink::~SimRangeSink() { finish(); }
+
+ports::RangeSink::Accept SimRangeSink::accept(std::span<const std::byte> bytes) {
+  assert(bytes.size() <= ports::kRangeAcceptBytesMax);
+  return advance(bytes.size(), Payload::intact);
+}
+
+void SimRangeSink::finish() { store_->put_dropped(std::exchange(partial_, 0), source_); }
+
+ports::RangeSink::Accept SimRangeSink::advance(std::uint64_t bytes, Payload payload) {
+  assert(position_ + bytes <= end_);
+  if (store_->closed()) return Accept::closed;
+  const core::PieceLayout& layout = store_->content().layout;
+  while (bytes > 0) {
+    const core::PieceIndex piece = layout.piece_at(position_);
+    const core::ByteSpan in_file = layout.bytes(piece);
+    const auto block = static_cast<std::uint32_t>((position_ - in_file.begin) / core::kBlockBytes);
+    const std::uint64_t block_end =
+        std::min(in_file.begin + (std::uint64_t{block} + 1) * core::kBlockBytes, in_file.end);
+    const std::uint64_t taken = std::min(bytes, block_end - position_);
+    if (payload == Payload::corrupt) partial_payload_ = Payload::corrupt;
+    position_ += taken;
+    partial_ += taken;
+    bytes -= taken;
+    if (position_ < block_end) break;
+    store_->put_block(piece, block, source_, partial_payload_);
+    partial_ = 0;
+    partial_payload_ = Payload::intact;
+  }
+  return Accept::taken;
+}
+
+// ---- SimPieceStore -----------------------------------------------------------------------------
+
+void SimPieceStore::open(const core::Content& content, ports::FactSink facts, Opened done) {
+  Result<std::shared_ptr<ports::ContentStore>> result;
+  Stored& stored = contents_[content.id];
+  if (stored.open != nullptr) {
+    result = fail(ErrorCode::in_use, "the content is used by another transfer: wait for its end");
+  } else {
+    if (stored.verified.universe() != content.layout.piece_count()) {
+      stored.verified = core::PieceSet(content.layout.piece_count());
+    }
+    stored.open = std::make_shared<SimContentStore>(queue_, settings_, content, stored.verified,
+                                                    std::move(facts));
+    result = stored.open;
+  }
+  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
+    done(std::move(result));
+  });
+}
+
+void SimPieceStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
+                            std::string destination, ports::Delivery how, Done done) {
+  SimContentStore& store = simulated(content);
+  Result<void> result;
+  if (store.closed() || !store.verified().full()) {
+    result = fail(ErrorCode::invalid_state,
+                  "pieces are missing: " + destination + " cannot be delivered yet");
+  } else {
+    delivered_.push_back(
+        {std::move(destination), store.content().layout.size(), store.all_verified_intact()});
+    if (how == ports::Delivery::consume) {
+      release(store);
+      contents_[store.content().id].verified = core::PieceSet{};
+    }
+  }
+  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
+    done(std::move(result));
+  });
+}
+
+void SimPieceStore::release(SimContentStore& content) {
+  if (content.closed()) return;
+  content.close();
+  Stored& stored = contents_[content.content().id];
+  stored.verified = content.verified();
+  stored.closed.push_back(std::exchange(stored.open, nullptr));
+}
+
+void SimPieceStore::close(const std::shared_ptr<ports::ContentStore>& content, Done done) {
+  release(simulated(content));
+  queue_.at(queue_.now(), [done = std::move(done)]() mutable { done({}); });
+}
+
+void SimPieceStore::purge(const std::shared_ptr<ports::ContentStore>& content, Done done) {
+  release(simulated(content));
+  contents_[simulated(content).content().id].verified = core::PieceSet{};
+  queue_.at(queue_.now(), [done = std::move(done)]() mutable { done({}); });
+}
+
+StoreTotals SimPieceStore::totals(const core::Digest& content) const {
+  const auto found = contents_.find(content);
+  if (found == contents_.end()) return {};
+  StoreTotals totals;
+  for (const auto& content_store : found->second.closed) content_store->add_to(totals);
+  if (found->second.open != nullptr) found->second.open->add_to(totals);
+  return totals;
+}
+
+}  // namespace lanward::simulator

@@ -1,0 +1,143 @@
+#include "simulator/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/core/prng.h"
+#include "simulator/report.h"
+
+namespace lanward::simulator {
+namespace {
+
+double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
+TEST(Simulation, OneMachineIsAPlainDownloadOverTheWan) {
+  Scenario s;
+  s.peers = 1;
+  const SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  ASSERT_TRUE(r.peers.at(0).transferred);
+  // Connection set-up and request come on top of the bytes.
+  const double expected = static_cast<double>(s.size.value) / static_cast<double>(s.wan.value) +
+                          2 * seconds(s.origin.rtt);
+  EXPECT_NEAR(seconds(*r.peers[0].transferred - r.peers[0].joined), expected, expected / 100);
+  EXPECT_EQ(r.peers[0].origin_bytes, s.size.value);
+  EXPECT_EQ(r.egress.total, s.size.value);
+  EXPECT_EQ(r.lan_bytes, 0U);
+}
+
+TEST(Simulation, EightMachinesAreTransferredAndEveryByteIsAccountedFor) {
+  const Scenario s;
+  const SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  ASSERT_EQ(r.peers.size(), s.peers);
+  for (const PeerResult& peer : r.peers) {
+    EXPECT_EQ(peer.state, JobState::transferred);
+    EXPECT_EQ(peer.origin_bytes + peer.peer_bytes, s.size.value + peer.wasted_bytes);
+  }
+  EXPECT_GE(r.egress.total, s.size.value);
+  EXPECT_GT(r.lan_bytes, s.size.value);
+  EXPECT_GE(r.makespan, r.bound);
+  // Sharing must beat eight plain downloads through one link by far.
+  EXPECT_LT(r.makespan, r.bound * static_cast<int>(s.peers) / 2);
+}
+
+TEST(Simulation, EqualScenariosPrintEqualBytesAndOtherSeedsOthers) {
+  Scenario s;
+  s.size = core::ByteCount{16 * core::kMiB};
+  s.seed = 7;
+  const std::string text = to_text(simulate(s));
+  const std::string json = to_json(simulate(s));
+  EXPECT_EQ(to_text(simulate(s)), text);
+  EXPECT_EQ(to_json(simulate(s)), json);
+  s.seed = 8;
+  EXPECT_NE(to_text(simulate(s)), text);
+}
+
+// Everything but the size of the machine is drawn.
+TEST(Simulation, HoldsItsInvariantsInDrawnScenarios) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    core::Prng prng(core::Seed{seed});
+    Scenario s;
+    s.seed = seed;
+    s.peers = static_cast<std::uint32_t>(1 + prng.below(12));
+    s.size = core::ByteCount{1 + prng.below(24 * core::kMiB)};
+    s.wan = core::ByteRate{200'000 + prng.below(50'000'000)};
+    s.lan = core::ByteRate{2'000'000 + prng.below(200'000'000)};
+    s.join_jitter = core::Duration{static_cast<std::int64_t>(prng.below(5'000'000'000))};
+    s.origin.rtt = core::Duration{static_cast<std::int64_t>(prng.below(200'000'000))};
+    if (prng.below(2) == 0) s.origin.connection_rate = core::ByteRate{s.wan.value / 3};
+    if (prng.below(3) == 0) s.piece_bytes = 16U << (10 + prng.below(6));
+    const SimulationResult r = simulate(s);
+    EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+    EXPECT_GE(r.egress.total, s.size.value);
+  }
+}
+
+TEST(Simulation, AWrongCopyAtTheOriginIsReportedAndNeverDelivered) {
+  Scenario s;
+  s.peers = 3;
+  s.size = core::ByteCount{8 * core::kMiB};
+  s.corrupt = {{5'000'000, 5'000'001}};
+  const SimulationResult r = simulate(s);
+  ASSERT_FALSE(r.violations.empty());
+  for (const PeerResult& peer : r.peers) {
+    EXPECT_FALSE(peer.transferred);
+    EXPECT_EQ(peer.state, JobState::error);
+    EXPECT_NE(peer.error.find("piece 19"), std::string::npos) << peer.error;
+  }
+  for (const std::string& v : r.violations) {
+    EXPECT_EQ(v.find("wrong bytes"), std::string::npos) << v;
+    EXPECT_NE(v.find("not transferred"), std::string::npos) << v;
+  }
+}
+
+TEST(Simulation, TheBoundIsTheTightestOfItsThreeLinks) {
+  Scenario s;
+  s.peers = 4;
+  s.size = core::ByteCount{1'000'000'000};
+  s.wan = core::ByteRate{10'000'000};
+  s.lan = core::ByteRate{100'000'000};
+  EXPECT_EQ(bound(s), std::chrono::seconds{100});  // the WAN
+  s.wan = core::ByteRate{1'000'000'000};
+  s.peers = 1;
+  EXPECT_EQ(bound(s), std::chrono::seconds{10});  // the downlink
+  s.peers = 40;
+  s.wan = core::ByteRate{100'000'000};
+  s.lan = core::ByteRate{100'000'000};
+  // all uplinks together: 40 GB over 0.1 + 4 GB/s
+  EXPECT_NEAR(seconds(bound(s)), 40.0 / 4.1, 0.01 + 10.0 - 40.0 / 4.1);
+}
+
+TEST(Simulation, RefusesScenariosThatItCannotRun) {
+  const auto refused = [](auto change) {
+    Scenario s;
+    change(s);
+    return !validate(s).has_value();
+  };
+  EXPECT_TRUE(validate(Scenario{}).has_value());
+  EXPECT_TRUE(refused([](Scenario& s) { s.peers = 0; }));
+  EXPECT_TRUE(refused([](Scenario& s) { s.size = core::ByteCount{0}; }));
+  EXPECT_TRUE(refused([](Scenario& s) { s.wan = core::ByteRate{0}; }));
+  EXPECT_TRUE(refused([](Scenario& s) { s.lan = core::ByteRate{1ULL << 62U}; }));
+  EXPECT_TRUE(refused([](Scenario& s) { s.piece_bytes = 100'000; }));
+  EXPECT_TRUE(refused([](Scenario& s) { s.origin.rtt = std::chrono::hours{2}; }));
+}
+
+TEST(Report, TellsTheSeedOfAViolation) {
+  SimulationResult r;
+  r.scenario.seed = 42;
+  r.violations = {"something \"odd\""};
+  EXPECT_NE(to_text(r).find("VIOLATION (seed 42): something \"odd\""), std::string::npos);
+  EXPECT_NE(to_json(r).find(R"("violations":["something \"odd\""])"), std::string::npos);
+  EXPECT_EQ(seed_line(r.scenario), "seed 42\n");
+}
+
+}  // namespace
+}  // namespace lanward::simulator

@@ -1,0 +1,96 @@
+// Origins whose answers the test gives by hand; it sees every request that is open.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/ports/origin.h"
+
+namespace lanward::testing {
+
+class FakeOrigins final : public ports::OriginSource {
+ public:
+  struct Request {
+    std::string kind;  // probe, document, range
+    std::string url;
+    core::ByteSpan span;
+    std::string validator;
+    std::unique_ptr<ports::RangeSink> sink;
+    ports::FactSink facts;
+  };
+
+  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts) override {
+    return std::make_unique<Client>(*this, std::move(facts));
+  }
+
+  // The oldest open request. REQUIRES: there is one.
+  [[nodiscard]] Request& oldest() { return open.begin()->second; }
+
+  void answer_probe(core::OriginFacts facts) {
+    auto [id, request] = take();
+    request.facts(core::OriginProbed{id, std::move(facts)});
+  }
+  void answer_document(std::vector<std::uint8_t> bytes) {
+    auto [id, request] = take();
+    request.facts(core::DocumentFetched{id, std::move(bytes), request.url});
+  }
+  void fail(core::FailureClass kind) {
+    auto [id, request] = take();
+    request.facts(core::RequestFailed{id, {kind, core::Duration{0}, request.url + ": refused"}});
+  }
+  // Serves the oldest range in full.
+  void serve() {
+    auto [id, request] = take();
+    std::vector<std::byte> bytes(16 * core::kKiB);
+    for (std::uint64_t at = request.span.begin; at < request.span.end; at += bytes.size()) {
+      const auto size = std::min<std::uint64_t>(bytes.size(), request.span.end - at);
+      if (request.sink->accept(std::span(bytes).first(size)) != ports::RangeSink::Accept::taken) {
+        return;
+      }
+      bytes_served += size;
+    }
+    request.sink->finish();
+    request.facts(core::RangeProgressed{id, request.span.end});
+    request.facts(core::RangeFinished{id});
+  }
+
+  std::map<core::RequestId, Request> open;
+  int requests = 0;
+  std::uint64_t bytes_served = 0;
+
+ private:
+  std::pair<core::RequestId, Request> take() {
+    auto node = open.extract(open.begin());
+    return {node.key(), std::move(node.mapped())};
+  }
+
+  class Client final : public ports::OriginClient {
+   public:
+    Client(FakeOrigins& owner, ports::FactSink facts) : owner_(owner), facts_(std::move(facts)) {}
+    ~Client() override { owner_.open.clear(); }
+    void probe(core::RequestId id, const std::string& url) override { add(id, {"probe", url}); }
+    void fetch_document(core::RequestId id, const std::string& url, core::ByteCount) override {
+      add(id, {"document", url});
+    }
+    void fetch_range(core::RequestId id, const ports::RangeRequest& range,
+                     std::unique_ptr<ports::RangeSink> sink) override {
+      add(id, {"range", range.url, range.span, range.validator, std::move(sink)});
+    }
+    void continue_range(core::RequestId) override {}
+    void cancel(core::RequestId id) override { owner_.open.erase(id); }
+
+   private:
+    void add(core::RequestId id, Request request) {
+      ++owner_.requests;
+      request.facts = facts_;
+      owner_.open.emplace(id, std::move(request));
+    }
+    FakeOrigins& owner_;
+    ports::FactSink facts_;
+  };
+};
+
+}  // namespace lanward::testing

@@ -1,0 +1,58 @@
+// A swarm in which nothing happens by itself; it remembers what it was told.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/ports/swarm.h"
+
+namespace lanward::testing {
+
+class FakeSwarm final : public ports::Swarm {
+ public:
+  [[nodiscard]] std::unique_ptr<ports::SwarmMember> join(const ports::SwarmRequest& request,
+                                                         ports::FactSink sink) override {
+    facts = std::move(sink);
+    store = request.store;
+    ++joins;
+    ++members;
+    return std::make_unique<Member>(*this);
+  }
+
+  int joins = 0;
+  int members = 0;
+  int leaves = 0;
+  std::set<std::uint32_t> allowed;
+  std::set<std::uint32_t> announced;
+  std::set<core::SourceId> banned;
+  ports::FactSink facts;  // of the latest join
+  std::shared_ptr<ports::ContentStore> store;
+
+ private:
+  class Member final : public ports::SwarmMember {
+   public:
+    explicit Member(FakeSwarm& owner) : owner_(owner) {}
+    ~Member() override { --owner_.members; }
+    void allow(core::PieceSpan pieces) override {
+      for (auto p = pieces.begin; p < pieces.end; ++p) owner_.allowed.insert(p.value);
+    }
+    void reserve(core::PieceSpan pieces) override {
+      for (auto p = pieces.begin; p < pieces.end; ++p) owner_.allowed.erase(p.value);
+    }
+    void announce(core::PieceIndex piece) override { owner_.announced.insert(piece.value); }
+    void ban(core::SourceId peer) override { owner_.banned.insert(peer); }
+    void leave(ports::Task done) override {
+      ++owner_.leaves;
+      owner_.store.reset();
+      done();
+    }
+
+   private:
+    FakeSwarm& owner_;
+  };
+};
+
+}  // namespace lanward::testing

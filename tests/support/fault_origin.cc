@@ -1,0 +1,327 @@
+#include "tests/support/fault_origin.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace lanward::test {
+namespace {
+
+constexpr std::size_t kRequestBytesMax = 64 * 1024;
+constexpr std::size_t kSendStep = 32 * 1024;
+// Small, so that the count of bytes given to the kernel says what the client has read.
+constexpr int kSendBuffer = 64 * 1024;
+constexpr std::chrono::seconds kDeadline{30};
+
+[[noreturn]] void die(const char* what) {
+  std::perror(what);
+  std::abort();
+}
+
+[[nodiscard]] std::string lower(std::string s) {
+  for (char& c : s) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return s;
+}
+
+[[nodiscard]] bool send_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+// Reads up to the blank line; what follows stays in `buffer`. Empty: the connection has ended.
+[[nodiscard]] std::string read_head(int fd, std::string& buffer) {
+  while (true) {
+    if (const auto end = buffer.find("\r\n\r\n"); end != std::string::npos) {
+      std::string head = buffer.substr(0, end + 2);
+      buffer.erase(0, end + 4);
+      return head;
+    }
+    char chunk[4096];
+    const ssize_t n = ::recv(fd, chunk, sizeof chunk, 0);
+    if (n <= 0 || buffer.size() > kRequestBytesMax) return {};
+    buffer.append(chunk, static_cast<std::size_t>(n));
+  }
+}
+
+[[nodiscard]] FaultRequest parse_head(const std::string& head) {
+  FaultRequest out;
+  const auto line_end = head.find("\r\n");
+  const std::string line = head.substr(0, line_end);
+  const auto a = line.find(' ');
+  const auto b = line.rfind(' ');
+  out.method = line.substr(0, a);
+  if (a != std::string::npos && b > a) out.target = line.substr(a + 1, b - a - 1);
+  for (auto at = line_end + 2; at < head.size();) {
+    const auto end = head.find("\r\n", at);
+    const auto colon = head.find(':', at);
+    if (colon < end) {
+      auto value = colon + 1;
+      while (value < end && head[value] == ' ') ++value;
+      out.headers[lower(head.substr(at, colon - at))] = head.substr(value, end - value);
+    }
+    at = end + 2;
+  }
+  return out;
+}
+
+void reset_connection(int fd) {
+  const linger hard{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+}  // namespace
+
+Content make_content(std::size_t size, std::uint64_t seed) {
+  std::string bytes(size, '\0');
+  std::uint64_t x = seed * 0x9e3779b97f4a7c15U + 1;
+  for (char& c : bytes) {
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    c = static_cast<char>(x);
+  }
+  return std::make_shared<const std::string>(std::move(bytes));
+}
+
+std::string FaultRequest::header(const std::string& name) const {
+  const auto at = headers.find(name);
+  return at == headers.end() ? std::string{} : at->second;
+}
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> FaultRequest::range() const {
+  unsigned long long first = 0;
+  unsigned long long last = 0;
+  if (std::sscanf(header("range").c_str(), "bytes=%llu-%llu", &first, &last) != 2) return {};
+  return std::pair<std::uint64_t, std::uint64_t>{first, last};
+}
+
+FaultReply& FaultReply::set_body(Content content) {
+  body = std::move(content);
+  body_begin = 0;
+  body_size = body->size();
+  return *this;
+}
+
+FaultReply& FaultReply::set_body(std::string text) {
+  return set_body(std::make_shared<const std::string>(std::move(text)));
+}
+
+FaultReply& FaultReply::set_header(const std::string& name, std::string value) {
+  drop_header(name);
+  headers.emplace_back(name, std::move(value));
+  return *this;
+}
+
+FaultReply& FaultReply::drop_header(const std::string& name) {
+  std::erase_if(headers, [&](const auto& h) { return lower(h.first) == lower(name); });
+  return *this;
+}
+
+FaultReply honest_reply(const FaultRequest& request, const Content& content,
+                        const std::string& etag) {
+  FaultReply reply;
+  reply.set_body(content);
+  if (!etag.empty()) reply.set_header("ETag", etag);
+  const auto range = request.range();
+  const std::string if_range = request.header("if-range");
+  if (!range || (!if_range.empty() && if_range != etag)) return reply;
+  const std::string total = std::to_string(content->size());
+  if (range->first >= content->size()) {
+    reply.status = 416;
+    reply.set_header("Content-Range", "bytes */" + total);
+    return reply.set_body(std::string{});
+  }
+  reply.status = 206;
+  const auto last = std::min<std::uint64_t>(range->second, content->size() - 1);
+  reply.body_begin = range->first;
+  reply.body_size = last - range->first + 1;
+  return reply.set_header("Content-Range", "bytes " + std::to_string(range->first) + "-" +
+                                               std::to_string(last) + "/" + total);
+}
+
+FaultOrigin::FaultOrigin() {
+  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (listener_ < 0) die("socket");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0) die("bind");
+  if (::listen(listener_, SOMAXCONN) != 0) die("listen");
+  if (::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) die("port");
+  port_ = ntohs(address.sin_port);
+  accepter_ = std::thread([this] { accept_loop(); });
+}
+
+FaultOrigin::~FaultOrigin() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (const int fd : open_fds_) ::shutdown(fd, SHUT_RDWR);
+  }
+  changed_.notify_all();
+  ::shutdown(listener_, SHUT_RDWR);
+  accepter_.join();
+  for (auto& thread : connections_) thread.join();
+  ::close(listener_);
+}
+
+void FaultOrigin::route(const std::string& path, FaultHandler handler) {
+  const std::lock_guard lock(mutex_);
+  routes_[path] = std::move(handler);
+}
+
+void FaultOrigin::serve(const std::string& path, Content content, std::string etag) {
+  route(path, [content = std::move(content), etag = std::move(etag)](const FaultRequest& request) {
+    return honest_reply(request, content, etag);
+  });
+}
+
+std::string FaultOrigin::url(const std::string& path) const {
+  return "http://127.0.0.1:" + std::to_string(port_) + path;
+}
+
+void FaultOrigin::release() {
+  {
+    const std::lock_guard lock(mutex_);
+    released_ = true;
+  }
+  changed_.notify_all();
+}
+
+FaultOrigin::Counts FaultOrigin::counts() const {
+  const std::lock_guard lock(mutex_);
+  return counts_;
+}
+
+std::vector<FaultRequest> FaultOrigin::requests() const {
+  const std::lock_guard lock(mutex_);
+  return requests_;
+}
+
+bool FaultOrigin::wait_until(const std::function<bool(const Counts&)>& condition) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, kDeadline, [&] { return condition(counts_); });
+}
+
+void FaultOrigin::accept_loop() {
+  while (true) {
+    const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    const std::lock_guard lock(mutex_);
+    if (stopping_ || fd < 0) {
+      if (fd >= 0) ::close(fd);
+      return;
+    }
+    const int number = static_cast<int>(counts_.connections++);
+    ++counts_.open_connections;
+    open_fds_.push_back(fd);
+    connections_.emplace_back([this, fd, number] { serve_connection(fd, number); });
+    changed_.notify_all();
+  }
+}
+
+void FaultOrigin::serve_connection(int fd, int number) {
+  const int on = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
+  std::string buffer;
+  while (true) {
+    const std::string head = read_head(fd, buffer);
+    if (head.empty()) break;
+    FaultRequest request = parse_head(head);
+    request.connection = number;
+    {
+      const std::lock_guard lock(mutex_);
+      request.serial = static_cast<int>(counts_.requests++);
+      requests_.push_back(request);
+    }
+    changed_.notify_all();
+    if (!serve_request(fd, request)) break;
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase(open_fds_, fd);
+  ::close(fd);
+  --counts_.open_connections;
+  changed_.notify_all();
+}
+
+bool FaultOrigin::serve_request(int fd, const FaultRequest& request) {
+  FaultHandler handler;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = routes_.find(request.target.substr(0, request.target.find('?')));
+    if (at != routes_.end()) handler = at->second;
+  }
+  FaultReply reply;
+  reply.status = 404;
+  if (handler) reply = handler(request);
+  const bool sent = send_reply(fd, reply);
+  if (reply.then == FaultReply::Then::reset) reset_connection(fd);
+  return sent && reply.framing != FaultReply::Framing::until_close &&
+         (reply.then == FaultReply::Then::keep_alive || reply.then == FaultReply::Then::hold);
+}
+
+bool FaultOrigin::send_reply(int fd, const FaultReply& reply) {
+  if (!reply.raw.empty()) {
+    return send_all(fd, reply.raw) && (reply.then != FaultReply::Then::hold || wait_for_release());
+  }
+  std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " Status\r\n";
+  for (const auto& [name, value] : reply.headers) head += name + ": " + value + "\r\n";
+  if (reply.framing == FaultReply::Framing::chunked) head += "Transfer-Encoding: chunked\r\n";
+  const bool own_length = std::any_of(reply.headers.begin(), reply.headers.end(),
+                                      [](auto& h) { return lower(h.first) == "content-length"; });
+  if (reply.framing == FaultReply::Framing::length && !own_length) {
+    head += "Content-Length: " + std::to_string(reply.body_size) + "\r\n";
+  }
+  if (!send_all(fd, head + "\r\n")) return false;
+  const std::size_t stop = std::min(reply.stop_after.value_or(reply.body_size), reply.body_size);
+  if (!send_body(fd, reply, 0, stop)) return false;
+  if (reply.then == FaultReply::Then::hold) {
+    if (!wait_for_release() || !send_body(fd, reply, stop, reply.body_size)) return false;
+  } else if (stop < reply.body_size) {
+    return false;
+  }
+  return reply.framing != FaultReply::Framing::chunked || send_all(fd, "0\r\n\r\n");
+}
+
+bool FaultOrigin::send_body(int fd, const FaultReply& reply, std::size_t from, std::size_t to) {
+  while (from < to) {
+    const std::size_t size = std::min(kSendStep, to - from);
+    const std::string_view step{reply.body->data() + reply.body_begin + from, size};
+    if (reply.framing == FaultReply::Framing::chunked) {
+      char line[32];
+      std::snprintf(line, sizeof line, "%zx\r\n", size);
+      if (!send_all(fd, line) || !send_all(fd, step) || !send_all(fd, "\r\n")) return false;
+    } else if (!send_all(fd, step)) {
+      return false;
+    }
+    from += size;
+    {
+      const std::lock_guard lock(mutex_);
+      counts_.body_bytes += size;
+    }
+    changed_.notify_all();
+  }
+  return true;
+}
+
+bool FaultOrigin::wait_for_release() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return released_ || stopping_; });
+  return !stopping_;
+}
+
+}  // namespace lanward::test

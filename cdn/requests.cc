@@ -85,22 +85,18 @@ Transfer::Verdict RangeTransfer::judge(ReplyHeaders&& reply) {
 }
 
 Transfer::Taken RangeTransfer::take(Bytes bytes) {
-  if (bytes.size() > end_ - position_) {
-    refuse(FailureClass::protocol, "the body is longer than the " +
-                                       std::to_string(end_ - request_.span.begin) +
-                                       " bytes that its headers promised");
+  const Bytes promised = bytes.first(std::min<std::uint64_t>(bytes.size(), end_ - position_));
+  const auto answer = promised.empty() ? ports::RangeSink::Accept::taken : sink_->accept(promised);
+  if (answer == ports::RangeSink::Accept::full) return Taken::none_now;
+  if (answer == ports::RangeSink::Accept::closed) {
+    refuse(FailureClass::local, "the piece cache takes no more bytes of this file");
     return Taken::refused;
   }
-  switch (sink_->accept(bytes)) {
-    case ports::RangeSink::Accept::taken:
-      position_ += bytes.size();
-      return Taken::all;
-    case ports::RangeSink::Accept::full:
-      return Taken::none_now;
-    case ports::RangeSink::Accept::closed:
-      break;
-  }
-  refuse(FailureClass::local, "the piece cache takes no more bytes of this file");
+  position_ += promised.size();
+  if (promised.size() == bytes.size()) return Taken::all;
+  refuse(FailureClass::protocol, "the body is longer than the " +
+                                     std::to_string(end_ - request_.span.begin) +
+                                     " bytes that its headers promised");
   return Taken::refused;
 }
 

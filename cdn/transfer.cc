@@ -17,6 +17,9 @@ constexpr long kReceiveBufferBytes = 256 * 1024;
 // A useless body up to this length is read to its end, because that is cheaper than a new
 // connection; a longer one ends the connection.
 constexpr std::uint64_t kDiscardBytesMax = 64 * core::kKiB;
+// Headers of all interim replies, redirects and the last one together: a server that sends interim
+// replies without end is stopped here.
+constexpr std::size_t kHeaderBytesMax = 4 * kHeaderBlockBytesMax;
 // Idle time before the kernel asks whether the peer is still there: below the 60 s after which
 // common NAT boxes and balancers forget a connection.
 constexpr long kKeepAliveIdleSeconds = 45;
@@ -99,6 +102,9 @@ void Transfer::set_common_options(const OriginOptions& options) {
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
   set(CURLOPT_PREREQFUNCTION, &Transfer::on_request);
   set(CURLOPT_PREREQDATA, static_cast<void*>(this));
+  set(CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress);
+  set(CURLOPT_XFERINFODATA, static_cast<void*>(this));
+  set(CURLOPT_NOPROGRESS, 0L);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's reply is not the origin's
   set(CURLOPT_NOSIGNAL, 1L);
   // A cancelled name look-up must not hold up the other transfers until it has timed out.
@@ -139,6 +145,17 @@ int Transfer::on_request(void* self, char*, char*, int, int) {
   return CURL_PREREQFUNC_OK;
 }
 
+int Transfer::on_progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(self);
+  // libcurl reads and drops the body of a redirect, which on_body() does not see.
+  if (transfer.body_ != Body::unjudged || received <= static_cast<curl_off_t>(kDiscardBytesMax)) {
+    return 0;
+  }
+  transfer.refuse(FailureClass::protocol, "the body of a redirect is longer than " +
+                                              std::to_string(kDiscardBytesMax) + " bytes");
+  return 1;
+}
+
 std::size_t Transfer::on_header(char* data, std::size_t, std::size_t count, void* self) {
   return static_cast<Transfer*>(self)->add_header_line({data, count}) ? count : 0;
 }
@@ -146,9 +163,12 @@ std::size_t Transfer::on_header(char* data, std::size_t, std::size_t count, void
 bool Transfer::add_header_line(std::string_view line) {
   if (body_ != Body::unjudged) return true;                              // trailers
   if (std::exchange(header_block_ended_, false)) header_block_.clear();  // the reply before
-  if (header_block_.size() + line.size() > kHeaderBlockBytesMax) {
+  header_bytes_ += line.size();
+  const std::size_t block_bytes = header_block_.size() + line.size();
+  if (block_bytes > kHeaderBlockBytesMax || header_bytes_ > kHeaderBytesMax) {
+    const auto most = block_bytes > kHeaderBlockBytesMax ? kHeaderBlockBytesMax : kHeaderBytesMax;
     refuse(FailureClass::protocol,
-           "the reply has more than " + std::to_string(kHeaderBlockBytesMax) + " bytes of headers");
+           "the reply has more than " + std::to_string(most) + " bytes of headers");
     return false;
   }
   header_block_ += line;
@@ -248,8 +268,8 @@ Failure Transfer::classify(CURLcode code) const {
   if (code == CURLE_UNSUPPORTED_PROTOCOL && sent > 0 && !is_redirect(static_cast<int>(status))) {
     kind = FailureClass::protocol;
   }
-  std::string text = curl_text_[0] != '\0' ? curl_text_ : curl_easy_strerror(code);
-  return Failure{kind, core::Duration{0}, std::move(text)};
+  const char* const text = curl_text_[0] != '\0' ? curl_text_ : curl_easy_strerror(code);
+  return Failure{kind, core::Duration{0}, printable(text)};
 }
 
 Failure Transfer::with_url(Failure failure) const {

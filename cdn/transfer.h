@@ -82,6 +82,7 @@ class Transfer {
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self);
   static int on_request(void* self, char* ip, char* local_ip, int port, int local_port);
+  static int on_progress(void* self, curl_off_t total, curl_off_t received, curl_off_t, curl_off_t);
   void set_common_options(const OriginOptions& options);
   [[nodiscard]] bool add_header_line(std::string_view line);
   // Decides on the reply once its headers are complete. False: stop the transfer now.
@@ -102,6 +103,7 @@ class Transfer {
   std::unique_ptr<curl_slist, ListCleanup> headers_;
   char curl_text_[CURL_ERROR_SIZE] = {};
   std::string header_block_;
+  std::size_t header_bytes_ = 0;  // of all replies
   bool header_block_ended_ = false;
   bool was_https_ = false;
   bool paused_ = false;

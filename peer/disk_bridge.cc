@@ -196,7 +196,7 @@ void DiskBridge::async_read(
     std::function<void(lt::disk_buffer_holder, const lt::storage_error&)> handler,
     lt::disk_job_flags_t) {
   const std::shared_ptr<Storage> storage = live(index);
-  if (!storage || !storage->in_bounds(block)) {
+  if (!storage || storage->payload(block) == 0) {
     network_->post([handler = std::move(handler)] {
       handler(lt::disk_buffer_holder{}, aborted(lt::operation_t::file_read));
     });

@@ -12,9 +12,10 @@ using lt::settings_pack;
 // Connections of the whole session: a large site at a few contents at once. Each costs a socket
 // and some 20 KiB.
 constexpr int kConnectionsMax = 1000;
-// Blocks asked of one peer ahead of time. A megabyte fills a gigabit link at several milliseconds
-// of delay; more only makes cancelling slower, since requests in flight are not taken back.
-constexpr int kRequestsAhead = 64;
+// Blocks asked of one peer ahead of time. Two megabytes fill a gigabit link at 16 ms of delay; more
+// only makes taking pieces back slower, since requests in flight are not cancelled. libtorrent asks
+// for as many as the other side says it takes, so the limit is also what we say.
+constexpr int kRequestsAhead = 128;
 // Bytes waiting in a peer's send buffer. With more, each request queues behind megabytes that have
 // been promised to others, and a swarm on a narrow LAN loses up to half of its rate.
 constexpr int kSendBufferBytes = 32 * 1024;
@@ -70,6 +71,7 @@ void exchange(settings_pack& s) {
   s.set_int(settings_pack::active_lsd_limit, -1);
   s.set_int(settings_pack::active_tracker_limit, -1);
   s.set_int(settings_pack::max_out_request_queue, kRequestsAhead);
+  s.set_int(settings_pack::max_allowed_in_request_queue, kRequestsAhead);
   s.set_int(settings_pack::request_queue_time, 1);
   // Otherwise megabytes of contiguous pieces are reserved at one fast peer.
   s.set_int(settings_pack::whole_pieces_threshold, 0);

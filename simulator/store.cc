@@ -15,6 +15,16 @@ SimContentStore& simulated(const std::shared_ptr<ports::ContentStore>& content) 
   return static_cast<SimContentStore&>(*content);
 }
 
+std::string describe(core::PieceIndex piece) { return "piece " + std::to_string(piece.value); }
+
+// Completions are never called from inside the call they complete.
+template <class T>
+void answer(EventQueue& queue, ports::MoveFunction<void(Result<T>)> done, Result<T> result) {
+  queue.at(queue.now(), [done = std::move(done), result = std::move(result)]() mutable {
+    done(std::move(result));
+  });
+}
+
 std::uint64_t fold(const core::Digest& digest) {
   std::uint64_t result = 0;
   for (std::size_t i = 0; i < 8; ++i) result = result << 8U | digest[i];
@@ -64,32 +74,34 @@ std::unique_ptr<ports::RangeSink> SimContentStore::open_range(core::SourceId sou
 }
 
 bool SimContentStore::write_block(core::PieceIndex piece, std::uint32_t offset,
-                                  [[maybe_unused]] std::span<const std::byte> bytes,
-                                  core::SourceId source,
+                                  std::span<const std::byte> bytes, core::SourceId source,
                                   ports::MoveFunction<void(Result<void>)> done,
                                   ports::Task /*on_drained*/) {
   const std::uint32_t block = offset / core::kBlockBytes;
-  assert(offset % core::kBlockBytes == 0 && bytes.size() == block_bytes(piece, block));
   Result<void> result;
   if (closed_) {
     result = fail(ErrorCode::invalid_state, "the content is closed: the block was dropped");
+  } else if (piece.value >= pieces_.size() || offset % core::kBlockBytes != 0 ||
+             offset >= content_.layout.size_of(piece) ||
+             bytes.size() != block_bytes(piece, block)) {
+    result = fail(ErrorCode::invalid_argument, describe(piece) + ": there is no block at offset " +
+                                                   std::to_string(offset) + " of " +
+                                                   std::to_string(bytes.size()) + " bytes");
   } else {
     put_block(piece, block, source, Payload::intact);
   }
-  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
-    done(std::move(result));
-  });
+  answer(queue_, std::move(done), std::move(result));
   return true;
 }
 
 Result<void> SimContentStore::read(core::PieceIndex piece, std::uint32_t offset,
                                    std::span<std::byte> out, bool /*cached_only*/) {
   if (piece.value >= pieces_.size() || closed_ || !verified_.contains(piece)) {
-    return fail(ErrorCode::invalid_state,
-                "piece " + std::to_string(piece.value) + " is not verified: it cannot be read");
+    return fail(ErrorCode::invalid_state, describe(piece) + " is not verified: it is not read");
   }
-  assert(offset + out.size() <= content_.layout.size_of(piece));
-  static_cast<void>(offset);
+  if (offset + out.size() > content_.layout.size_of(piece)) {
+    return fail(ErrorCode::invalid_argument, describe(piece) + " ends before what was asked for");
+  }
   std::fill(out.begin(), out.end(), std::byte{0});
   return {};
 }
@@ -97,21 +109,19 @@ Result<void> SimContentStore::read(core::PieceIndex piece, std::uint32_t offset,
 void SimContentStore::block_hashes(
     core::PieceIndex piece, ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) {
   Result<std::vector<core::Digest>> result;
-  if (closed_ || missing_bytes(piece) != 0) {
-    result = fail(ErrorCode::invalid_state,
-                  "piece " + std::to_string(piece.value) + " misses blocks: it has no hashes yet");
+  if (closed_ || piece.value >= pieces_.size() || missing_bytes(piece) != 0) {
+    result = fail(ErrorCode::invalid_state, describe(piece) + " misses blocks: it has no hashes");
   } else {
     for (std::uint32_t b = 0; b < content_.layout.blocks_in(piece); ++b) {
-      result->push_back(simulated_digest(fold(content_.id), std::uint64_t{piece.value} << 32U | b));
+      const std::uint64_t position = std::uint64_t{piece.value} << 32U | b;
+      result->push_back(simulated_digest(fold(content_.id), position));
     }
   }
-  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
-    done(std::move(result));
-  });
+  answer(queue_, std::move(done), std::move(result));
 }
 
 void SimContentStore::clear_piece(core::PieceIndex piece) {
-  if (pieces_[piece.value].hashing) return;
+  if (closed_ || piece.value >= pieces_.size() || pieces_[piece.value].hashing) return;
   waste_blocks(piece);
   forget(piece);
 }
@@ -274,9 +284,7 @@ void SimPieceStore::open(const core::Content& content, ports::FactSink facts, Op
                                                     std::move(facts));
     result = stored.open;
   }
-  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
-    done(std::move(result));
-  });
+  answer(queue_, std::move(done), std::move(result));
 }
 
 void SimPieceStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
@@ -294,9 +302,7 @@ void SimPieceStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
       contents_[store.content().id].verified = core::PieceSet{};
     }
   }
-  queue_.at(queue_.now(), [done = std::move(done), result = std::move(result)]() mutable {
-    done(std::move(result));
-  });
+  answer(queue_, std::move(done), std::move(result));
 }
 
 void SimPieceStore::release(SimContentStore& content) {
@@ -309,13 +315,13 @@ void SimPieceStore::release(SimContentStore& content) {
 
 void SimPieceStore::close(const std::shared_ptr<ports::ContentStore>& content, Done done) {
   release(simulated(content));
-  queue_.at(queue_.now(), [done = std::move(done)]() mutable { done({}); });
+  answer(queue_, std::move(done), Result<void>{});
 }
 
 void SimPieceStore::purge(const std::shared_ptr<ports::ContentStore>& content, Done done) {
   release(simulated(content));
   contents_[simulated(content).content().id].verified = core::PieceSet{};
-  queue_.at(queue_.now(), [done = std::move(done)]() mutable { done({}); });
+  answer(queue_, std::move(done), Result<void>{});
 }
 
 StoreTotals SimPieceStore::totals(const core::Digest& content) const {

@@ -169,11 +169,19 @@ class Get {
   }
 
   Result<void> deliver() {
-    Summary summary;
-    if (auto sources = job_->sources()) summary.sources = *std::move(sources);
     if (auto done = job_->complete(); !done) return done;
+    Summary summary;
     summary.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun_);
     if (auto progress = job_->progress()) summary.progress = *progress;
+    if (auto sources = job_->sources()) summary.sources = *std::move(sources);
+    // Late blocks of a shared file may arrive between the two calls: the report adds up all the
+    // same.
+    summary.progress.origin_bytes = summary.progress.peer_bytes = summary.progress.wasted_bytes = 0;
+    for (const SourceStats& source : summary.sources) {
+      (source.kind == SourceKind::peer ? summary.progress.peer_bytes
+                                       : summary.progress.origin_bytes) += source.received_bytes;
+      summary.progress.wasted_bytes += source.wasted_bytes;
+    }
     summary.file = status();
     report_changes();
     reporter_.delivered(summary);

@@ -1,6 +1,7 @@
-// Bytes per second over the last second or so, in integers.
+// Bytes per second over the last eight slots of time, in integers.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -12,7 +13,12 @@ namespace lanward::core {
 
 class RateMeter {
  public:
-  explicit RateMeter(Instant start) : start_(start), slot_(slot_of(start)) {}
+  // Slots of an eighth of a second: fresh enough for a watchdog of two seconds, long enough to span
+  // the gaps between pieces.
+  static constexpr Duration kDefaultSlot = std::chrono::milliseconds{125};
+
+  explicit RateMeter(Instant start, Duration slot = kDefaultSlot)
+      : slot_length_(slot), start_(start), slot_(slot_of(start)) {}
 
   void add(ByteCount bytes, Instant now) {
     roll(now);
@@ -24,20 +30,19 @@ class RateMeter {
     std::uint64_t sum = 0;
     for (const std::uint64_t s : slots_) sum += s;
     // The current slot is only partly over; what it lacks must not count as silence.
-    const Duration into_slot{now.time_since_epoch().count() % kSlot.count()};
-    const Duration window = std::min(kSlot * (kSlots - 1) + into_slot, now - start_);
-    if (window < kSlot) return ByteRate{sum * (std::chrono::seconds{1} / kSlot)};
+    const Duration into_slot{now.time_since_epoch().count() % slot_length_.count()};
+    Duration window = std::min(slot_length_ * (kSlots - 1) + into_slot, now - start_);
+    window = std::max(window, slot_length_);
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(window).count();
     return ByteRate{sum * 1000 / static_cast<std::uint64_t>(ms)};
   }
 
  private:
-  // Eight slots of an eighth of a second: fresh enough for a watchdog of two seconds, long enough
-  // to span the gaps between pieces.
   static constexpr std::int64_t kSlots = 8;
-  static constexpr Duration kSlot = std::chrono::milliseconds{125};
 
-  static std::int64_t slot_of(Instant t) { return t.time_since_epoch() / kSlot; }
+  [[nodiscard]] std::int64_t slot_of(Instant t) const {
+    return t.time_since_epoch() / slot_length_;
+  }
   void roll(Instant now) {
     const std::int64_t current = slot_of(now);
     if (current - slot_ >= kSlots) {
@@ -51,6 +56,7 @@ class RateMeter {
   }
 
   std::array<std::uint64_t, kSlots> slots_{};
+  Duration slot_length_;
   Instant start_;
   std::int64_t slot_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -15,6 +16,10 @@ using Phase = Transfer::Phase;
 // A job of files is a small thing (BITS allows 200); the bound keeps a runaway caller from filling
 // memory.
 constexpr std::size_t kFilesPerJobMax = 200;
+
+// The rate that people see is a mean over eight of these: steady to the eye, and an ETA that does
+// not jump.
+constexpr core::Duration kRateSlot = std::chrono::milliseconds{500};
 
 bool is_complete(const Transfer& t) {
   return t.phase() == Phase::transferred || t.phase() == Phase::delivered;
@@ -31,7 +36,7 @@ Job::Job(const Ports& ports, const EngineSettings& settings, core::Seed seed, Jo
       display_name_(std::move(display_name)),
       callback_(std::move(callback)),
       progress_timer_(ports_.loop.make_timer([this] { on_progress_timer(); })),
-      rate_(ports_.loop.now()) {}
+      rate_(ports_.loop.now(), kRateSlot) {}
 
 Result<void> Job::refuse_if_final() const {
   if (!final_) return {};
@@ -157,6 +162,7 @@ void Job::update() {
     progress_timer_->arm(ports_.loop.now() + settings_.progress_interval);
   } else {
     progress_timer_->disarm();
+    rate_now_ = 0;
   }
   report(true);
 }

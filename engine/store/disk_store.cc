@@ -65,10 +65,10 @@ DiskStore::DiskStore(DiskStoreOptions options, std::shared_ptr<Shared> shared,
 DiskStore::~DiskStore() {
   stopping_ = true;
   service_->stop();
-  for (const auto& [id, content] : std::exchange(contents_, {})) {
-    if (content != nullptr) (void)content->close();
-  }
   shared_->flusher.stop();
+  // No thread but this one touches contents_ from here on. A failure to record shows at the next
+  // opening.
+  for (const auto& [id, content] : contents_) (void)content->close();
   shared_->workers.stop();
   shared_->index.reset();
 }
@@ -77,27 +77,20 @@ void DiskStore::open(const core::Content& content, ports::FactSink facts, Opened
   const bool reserved = reserve(content.id);
   service_->post(
       [this, reserved, content, facts = std::move(facts), done = std::move(done)]() mutable {
-        if (!reserved) {
-          done(fail(ErrorCode::in_use,
-                    "the content " + data_path(content.id) + " is in use by another transfer"));
-          return;
+        Result<std::shared_ptr<ports::ContentStore>> opened;
+        if (reserved) {
+          opened = open_now(content, std::move(facts));
+        } else {
+          opened = fail(ErrorCode::in_use,
+                        "the content " + data_path(content.id) + " is in use by another transfer");
         }
-        Result<std::shared_ptr<DiskContent>> opened = open_now(content, std::move(facts));
-        if (!opened) {
-          release(content.id);
-          done(tl::unexpected(std::move(opened.error())));
-          return;
-        }
-        {
-          const std::lock_guard lock(mutex_);
-          contents_[content.id] = *opened;
-        }
-        done(std::shared_ptr<ports::ContentStore>(std::move(*opened)));
+        if (reserved && !opened) release(content.id);
+        done(std::move(opened));
       });
 }
 
-Result<std::shared_ptr<DiskContent>> DiskStore::open_now(const core::Content& content,
-                                                         ports::FactSink facts) {
+Result<std::shared_ptr<ports::ContentStore>> DiskStore::open_now(const core::Content& content,
+                                                                 ports::FactSink facts) {
   if (auto checked = check_content(content); !checked) {
     return tl::unexpected(std::move(checked.error()));
   }
@@ -121,6 +114,10 @@ Result<std::shared_ptr<DiskContent>> DiskStore::open_now(const core::Content& co
                                               std::move(belief));
   if (auto recorded = opened->record(); !recorded) {
     return tl::unexpected(std::move(recorded.error()));
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    contents_[content.id] = opened;
   }
   shared_->flusher.poke();
   return opened;

@@ -58,8 +58,8 @@ class DiskStore final : public ports::PieceStore {
             std::unique_ptr<DirectoryLock> lock);
 
   [[nodiscard]] std::string data_path(const core::Digest& id) const;
-  [[nodiscard]] Result<std::shared_ptr<DiskContent>> open_now(const core::Content& content,
-                                                              ports::FactSink facts);
+  [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> open_now(const core::Content& content,
+                                                                      ports::FactSink facts);
   [[nodiscard]] Result<void> deliver_now(DiskContent& content, const std::string& destination,
                                          ports::Delivery how);
   [[nodiscard]] Result<void> close_now(DiskContent& content);

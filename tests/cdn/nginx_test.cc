@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,7 +17,6 @@
 #include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cdn/origin_source.h"
@@ -29,7 +30,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using core::FailureClass;
-using namespace std::chrono_literals;
 
 constexpr const char* kNginx = "/usr/sbin/nginx";
 constexpr const char* kOpenssl = "/usr/bin/openssl";
@@ -92,10 +92,7 @@ class NginxTest : public testing::Test {
   }
 
   void TearDown() override {
-    if (nginx_ > 0) {
-      ::kill(nginx_, SIGTERM);
-      ::waitpid(nginx_, nullptr, 0);
-    }
+    stop();
     std::error_code ignored;
     if (!folder_.empty()) fs::remove_all(folder_, ignored);
   }
@@ -131,17 +128,23 @@ class NginxTest : public testing::Test {
     config.close();
     nginx_ = spawn({kNginx, "-p", dir, "-c", dir + "/nginx.conf", "-e", dir + "/error.log"});
     const auto deadline = std::chrono::steady_clock::now() + test::kFakeDeadline;
+    const int process = static_cast<int>(::syscall(SYS_pidfd_open, nginx_, 0));
     while (nginx_ > 0 && !accepts(port_)) {
-      const bool gone = ::waitpid(nginx_, nullptr, WNOHANG) == nginx_;
-      if (gone || std::chrono::steady_clock::now() > deadline) {
-        if (!gone) {
-          ::kill(nginx_, SIGKILL);
-          ::waitpid(nginx_, nullptr, 0);
-        }
-        nginx_ = -1;
-      }
-      std::this_thread::sleep_for(2ms);  // between two attempts to connect
+      // Readable when nginx has ended; else the time between two attempts to connect.
+      constexpr int kRetryMilliseconds = 2;
+      pollfd ended{process, POLLIN, 0};
+      const bool gone = ::poll(&ended, 1, kRetryMilliseconds) > 0;
+      if (!gone && std::chrono::steady_clock::now() < deadline) continue;
+      stop();
     }
+    ::close(process);
+  }
+
+  void stop() {
+    if (nginx_ < 0) return;
+    ::kill(nginx_, SIGTERM);
+    ::waitpid(nginx_, nullptr, 0);
+    nginx_ = -1;
   }
 
   [[nodiscard]] std::string url(const std::string& path) const {
@@ -222,6 +225,33 @@ TEST_F(Nginx, ServesAFileInRangesOverHttp2) {
   fetch_in_ranges(options, tls_url("/file"));
   EXPECT_NE(read("access.log").find("HTTP/2.0 206 bytes="), std::string::npos)
       << read("access.log");
+}
+
+TEST_F(Nginx, GoesOnWithOtherStreamsWhileOneIsPaused) {
+  if (!tls_) GTEST_SKIP() << kOpenssl << " is not installed";
+  OriginOptions options;
+  options.ca_file = folder_ / "cert.pem";
+  auto source = CurlOriginSource::create(options);
+  ASSERT_TRUE(source);
+  auto client = (*source)->connect(facts_->sink());
+  client->probe(core::RequestId{0}, tls_url("/file"));  // opens the connection that all share
+  static_cast<void>(facts_->wait_for_end(core::RequestId{0}));
+  const ports::RangeRequest all{
+      tls_url("/file"), {0, content_->size()}, core::ByteCount{content_->size()}, "", false};
+  auto paused = std::make_shared<test::SinkLog>();
+  paused->refuse_after(100'000, ports::RangeSink::Accept::full);
+  client->fetch_range(core::RequestId{1}, all, std::make_unique<test::FakeSink>(paused));
+  ASSERT_TRUE(paused->wait_for_refusal());
+  auto other = std::make_shared<test::SinkLog>();
+  client->fetch_range(core::RequestId{2}, all, std::make_unique<test::FakeSink>(other));
+  const auto other_end = facts_->wait_for_end(core::RequestId{2});
+  EXPECT_TRUE(std::holds_alternative<core::RangeFinished>(other_end));
+  paused->take_everything();
+  client->continue_range(core::RequestId{1});
+  const auto paused_end = facts_->wait_for_end(core::RequestId{1});
+  EXPECT_TRUE(std::holds_alternative<core::RangeFinished>(paused_end));
+  EXPECT_TRUE(paused->bytes() == *content_);
+  EXPECT_TRUE(other->bytes() == *content_);
 }
 
 TEST_F(Nginx, WithACertificateOfNobodyIsRefused) {

@@ -97,7 +97,7 @@ const std::vector<Case> kCases{
        cut_short(r);
        r.body_size = 300'000;
      },
-     FailureClass::protocol, 98'304, "longer than the 100000 bytes"},
+     FailureClass::protocol, 100'000, "longer than the 100000 bytes"},
     {"ALengthThatContradictsTheRange",
      [](FaultReply& r) { r.set_header("Content-Length", "500000"); }, FailureClass::protocol, 0,
      "contradicts"},
@@ -212,6 +212,29 @@ const std::vector<Case> kCases{
      FailureClass::permanent, 0, "redirects"},
     {"ARedirectWithoutTarget", [](FaultReply& r) { make_plain(r, 302); }, FailureClass::permanent,
      0, "leads nowhere"},
+    {"ARedirectWithAnEndlessBody",
+     [](FaultReply& r) {
+       r = FaultReply{};
+       r.status = 302;
+       r.framing = Framing::chunked;
+       r.set_header("Location", "/file").set_body(test::make_content(8 * kTotal));
+     },
+     FailureClass::protocol, 0, "body of a redirect"},
+    {"InterimRepliesWithoutEnd",
+     [](FaultReply& r) {
+       for (int i = 0; i < 100'000; ++i) r.raw += "HTTP/1.1 103 Early Hints\r\n\r\n";
+     },
+     FailureClass::protocol, 0, "262144 bytes of headers"},
+    {"AnInterimReplyBeforeTheRealOne",
+     [](FaultReply& r) {
+       r.raw =
+           "HTTP/1.1 103 Early Hints\r\nContent-Range: bytes 0-0/1\r\n\r\n"
+           "HTTP/1.1 206 Partial\r\nContent-Range: bytes 131072-524287/1048576\r\n"
+           "Content-Length: 393216\r\n\r\n" +
+           r.body->substr(r.body_begin, r.body_size);
+     },
+     {},
+     kAll},
     {"SomethingThatIsNotHttp",
      [](FaultReply& r) {
        r.raw = "SSH-2.0-OpenSSH_9.2\r\n";

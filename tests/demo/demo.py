@@ -293,8 +293,8 @@ def parse_options():
     parser.add_argument("--lanward", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--peers", type=int, default=4, help="how many (default 4)")
     parser.add_argument("--size", type=int, default=256, help="of the file in MiB (default 256)")
-    parser.add_argument("--rate", type=int, default=8,
-                        help="of the CDN in MiB/s per connection (default 8)")
+    parser.add_argument("--rate", type=int, default=4,
+                        help="of the CDN in MiB/s per connection (default 4)")
     parser.add_argument("--stagger", type=float, default=1.0,
                         help="seconds between two peers' starts (default 1)")
     parser.add_argument("--deadline", type=float, default=120.0,

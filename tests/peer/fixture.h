@@ -124,9 +124,11 @@ class FactLog {
 // One peer. As the engine does, it announces every piece that its store verifies.
 class TestPeer {
  public:
-  explicit TestPeer(const TestFile& file, bool local_discovery = false) : file_(file) {
+  explicit TestPeer(const TestFile& file, std::string listen = "127.0.0.1:0",
+                    bool local_discovery = false)
+      : file_(file) {
     peer::SwarmOptions options;
-    options.listen = "127.0.0.1:0";
+    options.listen = std::move(listen);
     options.local_discovery = local_discovery;
     auto made = peer::LibtorrentSwarm::create(options);
     if (!made) {
@@ -171,6 +173,14 @@ class TestPeer {
     });
     std::unique_lock lock(state->first);
     return state->second.wait_for(lock, kPatience, [&] { return *done; });
+  }
+
+  // What the store has taken from the source.
+  [[nodiscard]] ports::SourceLedger ledger(core::SourceId source) const {
+    for (const ports::SourceLedger& entry : store->ledger()) {
+      if (entry.source == source) return entry;
+    }
+    return {};
   }
 
   [[nodiscard]] std::string address() const {

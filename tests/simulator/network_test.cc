@@ -180,10 +180,12 @@ TEST_F(NetworkTest, EveryFlowHasABottleneckOnDrawnTopologies) {
     }
     for (std::size_t l = 0; l < capacity.size(); ++l) EXPECT_LE(used[l], capacity[l]);
     for (const auto& [id, path] : flows) {
+      const std::uint64_t rate = network.rate(id).value;
       // Rates are whole bytes per second here: one byte per flow may be lost to rounding.
-      EXPECT_TRUE(std::any_of(path.begin(), path.end(), [&](std::uint32_t l) {
-        return used[l] + flows.size() >= capacity[l] && network.rate(id).value + 1 >= most[l];
-      }));
+      const auto is_bottleneck = [&](std::uint32_t l) {
+        return used[l] + flows.size() >= capacity[l] && rate + 1 >= most[l];
+      };
+      EXPECT_TRUE(std::any_of(path.begin(), path.end(), is_bottleneck));
     }
   }
 }

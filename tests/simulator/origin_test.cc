@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "recorded_facts.h"
+#include "tests/simulator/recorded_facts.h"
 
 namespace lanward::simulator {
 namespace {

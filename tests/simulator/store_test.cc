@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "recorded_facts.h"
+#include "tests/simulator/recorded_facts.h"
 
 namespace lanward::simulator {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <memory>
 
-#include "recorded_facts.h"
+#include "tests/simulator/recorded_facts.h"
 
 namespace lanward::simulator {
 namespace {
@@ -190,6 +190,22 @@ TEST_F(SwarmTest, AfterLeavingTheStoreIsNoLongerTouched) {
   empty.member = empty.swarm.join({manifest_, empty.content, {}, {}}, empty.facts.sink());
   empty.member->allow(kAll);
   ASSERT_TRUE(run_until([&] { return empty.content->verified().full(); }));
+}
+
+TEST_F(SwarmTest, WhatASourceSentBeforeItLeftStaysAndAnotherSendsTheRest) {
+  TestMachine& first = add(true);
+  TestMachine& empty = add(false);
+  run_for(queue_, kEstablished);
+  const core::PieceIndex piece{7};
+  empty.member->allow({piece, piece + 1});
+  run_for(queue_, std::chrono::microseconds{1500});  // 150 kB of 256 KiB
+  first.member.reset();
+  EXPECT_LT(empty.content->missing_bytes(piece), kPiece);
+  add(true);
+  ASSERT_TRUE(run_until([&] { return empty.content->verified().contains(piece); }));
+  const StoreTotals totals = empty.store.totals(manifest_.content.id);
+  EXPECT_EQ(totals.received(), kPiece);
+  EXPECT_EQ(empty.facts.all<core::PieceVerified>().at(0).from.size(), 2U);
 }
 
 TEST_F(SwarmTest, DestroyingAMemberLeavesToo) {

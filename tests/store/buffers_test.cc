@@ -1,5 +1,6 @@
 #include "engine/store/buffers.h"
 
+#include <optional>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -210,6 +211,26 @@ TEST_F(BackPressure, HashesAskedForABlockUnderWayAreToldWhenItIsWrittenOrGone) {
   ASSERT_TRUE(record_.wait([&] { return told.size() == 2; }));
   EXPECT_EQ(told[0].error().code, ErrorCode::invalid_state);
   EXPECT_EQ(told[1].error().code, ErrorCode::invalid_state);
+}
+
+TEST_F(BackPressure, HashesOfAFailedPieceAreNotToldOnceItIsWrittenAgain) {
+  start();
+  const TestFile file = make_file(2 * kTestPiece, kTestPiece);
+  const Store content = open(file);
+  const std::vector<std::byte> wrong(core::kBlockBytes, std::byte{0xee});
+  for (std::uint32_t b = 0; b < 4; ++b) {
+    (void)content->write_block(core::PieceIndex{0}, b * core::kBlockBytes, wrong, kPeerA, {}, {});
+  }
+  ASSERT_TRUE(record_.wait([&] { return record_.failed.size() == 1; }));
+  std::optional<Result<std::vector<core::Digest>>> told;
+  {
+    const WorkerGate gate(*content, record_, 2);
+    ASSERT_TRUE(send(content, file, 0, 1));
+    content->block_hashes(core::PieceIndex{0},
+                          [&](auto r) { record_.change([&] { told = std::move(r); }); });
+  }
+  ASSERT_TRUE(record_.wait([&] { return told.has_value(); }));
+  EXPECT_EQ(*told, leaves_of(file.piece(0)));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -32,7 +32,7 @@ class DeliveryTest : public DiskStoreTest, public testing::WithParamInterface<De
     std::ifstream in(path, std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(in), {}};
     ASSERT_EQ(bytes.size(), file.bytes.size());
-    EXPECT_EQ(std::memcmp(bytes.data(), file.bytes.data(), bytes.size()), 0);
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(bytes)), file.bytes));
   }
   // What lies in the destination's directory besides the files named.
   [[nodiscard]] std::size_t files_in(const std::string& directory) const {

@@ -129,6 +129,11 @@ class FactLog {
     return facts_;
   }
 
+  [[nodiscard]] bool wait_for_any() const {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kFakeDeadline, [&] { return !facts_.empty(); });
+  }
+
   // The last fact of the request; Tick when it did not come within the deadline.
   [[nodiscard]] core::Event wait_for_end(core::RequestId request) const {
     std::unique_lock lock(mutex_);

@@ -35,7 +35,7 @@ class MemoryStore final : public ports::ContentStore {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
     }
-    wake_.notify_all();
+    thaw();
     worker_.join();
   }
 
@@ -43,6 +43,20 @@ class MemoryStore final : public ports::ContentStore {
   void lie() { lying_ = true; }
   // Reads that only look into the cache find nothing.
   void forget_cache() { cold_ = true; }
+  // Reads of the piece are refused from now on, whatever was said about it before.
+  void unverify(core::PieceIndex piece) {
+    const std::lock_guard lock(mutex_);
+    verified_.erase(piece);
+  }
+  // The worker does nothing until thaw(): a disk that hangs.
+  void freeze() { frozen_ = true; }
+  void thaw() {
+    {
+      const std::lock_guard lock(mutex_);
+      frozen_ = false;
+    }
+    wake_.notify_all();
+  }
   // Every write is answered "taken, but pause".
   void lag() { lagging_ = true; }
 
@@ -204,7 +218,7 @@ class MemoryStore final : public ports::ContentStore {
   void work() {
     std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [this] { return stopping_ || !tasks_.empty(); });
+      wake_.wait(lock, [this] { return !frozen_ && (stopping_ || !tasks_.empty()); });
       if (tasks_.empty()) return;
       ports::Task task = std::move(tasks_.front());
       tasks_.pop_front();
@@ -220,6 +234,7 @@ class MemoryStore final : public ports::ContentStore {
   std::atomic<bool> lying_ = false;
   std::atomic<bool> cold_ = false;
   std::atomic<bool> lagging_ = false;
+  std::atomic<bool> frozen_ = false;
   std::atomic<std::uint64_t> reads_refused_ = 0;
 
   mutable std::mutex mutex_;

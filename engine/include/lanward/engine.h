@@ -18,16 +18,16 @@ namespace lanward {
 
 struct EngineOptions {
   // Directory of the piece cache; created if missing. One engine at a time may own it.
-  std::string cache_directory;
+  std::string cache_directory = {};
   // Keep delivered content in the cache (complete() clones or copies). False: complete() moves the
   // data file to its destination where the file system allows it and the cache forgets the content,
   // unless the file is still shared.
   bool keep_delivered = true;
   // ADDRESS:PORT the engine accepts peers on; port 0: any free port. Empty: 0.0.0.0:0.
   // "[ADDRESS]:PORT" for IPv6.
-  std::string listen;
-  bool peers_enabled = true;      // false: no socket is opened for peers at all
-  bool local_discovery = true;    // find peers by multicast on the local network (BEP 14)
+  std::string listen = {};
+  bool peers_enabled = true;    // false: no socket is opened for peers at all
+  bool local_discovery = true;  // find peers by multicast on the local network (BEP 14)
   std::chrono::milliseconds progress_interval{250};
 };
 

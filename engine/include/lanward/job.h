@@ -20,27 +20,27 @@ class EngineImpl;
 // One file of a job. Strings are UTF-8.
 struct FileRequest {
   // URL of the file (http, https), or path or URL of its .torrent.
-  std::string source;
+  std::string source = {};
   // Absolute or relative path. The file appears there only when complete() delivers it.
-  // Empty: the name the source suggests, in the current directory.
-  std::string destination;
+  // Empty: the name the source suggests, in the current directory; "DIR/": that name in DIR.
+  std::string destination = {};
   // Path or URL of the manifest; empty: found as docs/life-of-a-job.md tells.
-  std::string manifest;
-  std::vector<std::string> mirrors;   // further URLs of the same bytes
-  std::vector<std::string> peers;     // ADDRESS:PORT of peers known in advance
-  std::vector<std::string> trackers;  // announce URLs besides those in the manifest
-  bool use_origin = true;             // false: never ask an origin for file bytes
-  bool use_peers = true;              // false: plain verified HTTP
+  std::string manifest = {};
+  std::vector<std::string> mirrors = {};   // further URLs of the same bytes
+  std::vector<std::string> peers = {};     // ADDRESS:PORT of peers known in advance
+  std::vector<std::string> trackers = {};  // announce URLs besides those in the manifest
+  bool use_origin = true;                  // false: never ask an origin for file bytes
+  bool use_peers = true;                   // false: plain verified HTTP
   // Keep serving this file to peers after complete(), until the engine closes.
   bool share_after_complete = false;
 };
 
 struct FileStatus {
-  std::string source;
-  std::string destination;
+  std::string source = {};
+  std::string destination = {};
   Integrity integrity = Integrity::unknown;
   // Why the file is fetched the way it is, when that needs saying ("no manifest found: HTTP only").
-  std::string note;
+  std::string note = {};
   std::uint64_t total_bytes = 0;  // 0 while unknown
   std::uint64_t verified_bytes = 0;
   bool transferred = false;  // complete and verified in the cache
@@ -89,17 +89,17 @@ class Job {
   Job(std::weak_ptr<host::EngineImpl> engine, JobId id);
 
   std::weak_ptr<host::EngineImpl> engine_;
-  JobId id_;
+  JobId id_ = {};
 };
 
 // What a callback tells. Calls arrive one at a time on the engine's thread, in the order in which
 // things happened. A callback must return soon and must not call Engine or Job.
 struct JobEvent {
-  JobId job;
+  JobId job = {};
   JobState state = JobState::suspended;
   bool state_changed = false;  // otherwise: progress, at most every progress_interval
-  Progress progress;
-  std::optional<Error> error;  // while state is error or transient_error
+  Progress progress = {};
+  std::optional<Error> error = {};  // while state is error or transient_error
 };
 using JobCallback = std::function<void(const JobEvent&)>;
 

@@ -11,17 +11,17 @@
 namespace lanward {
 
 struct PublishRequest {
-  std::string file;                   // path of the file to describe
-  std::string output;                 // path of the manifest; empty: FILE.torrent
-  std::vector<std::string> urls;      // where the bytes can be fetched (BEP 19 web seeds)
-  std::vector<std::string> trackers;  // announce URLs
+  std::string file = {};                   // path of the file to describe
+  std::string output = {};                 // path of the manifest; empty: FILE.torrent
+  std::vector<std::string> urls = {};      // where the bytes can be fetched (BEP 19 web seeds)
+  std::vector<std::string> trackers = {};  // announce URLs
   // Called with bytes hashed so far and in all; may be empty.
-  std::function<void(std::uint64_t, std::uint64_t)> progress;
+  std::function<void(std::uint64_t, std::uint64_t)> progress = {};
 };
 
 struct Published {
-  std::string manifest_path;
-  std::string infohash;  // SHA-256 of the info dictionary, 64 hexadecimal digits
+  std::string manifest_path = {};
+  std::string infohash = {};  // SHA-256 of the info dictionary, 64 hexadecimal digits
   std::uint64_t size_bytes = 0;
   std::uint64_t piece_bytes = 0;
 };

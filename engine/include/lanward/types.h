@@ -40,7 +40,7 @@ enum class SourceKind : std::uint8_t { origin, peer };
 // Over all sources: sum(received) == fetched bytes of the file + sum(wasted).
 struct SourceStats {
   SourceKind kind = SourceKind::origin;
-  std::string name;                  // URL, or address:port of a peer
+  std::string name = {};             // URL, or address:port of a peer
   std::uint64_t received_bytes = 0;  // payload taken from this source
   std::uint64_t wasted_bytes = 0;    // of these, duplicates and bytes that failed verification
   std::uint64_t served_bytes = 0;    // payload given to this peer

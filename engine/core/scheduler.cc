@@ -50,6 +50,7 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
       origin_names_(std::move(options.origins)),
       peers_possible_(options.peers_possible),
       started_(now),
+      step_pieces_(std::max(1U, layout_.piece_count() / policy_.order_steps)),
       prng_(seed),
       verified_(std::move(options.have)),
       open_(layout_.piece_count()),
@@ -78,10 +79,9 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
                   .measured = {}};
     origins_.push_back(std::move(origin));
   }
-  const std::uint64_t chunk = policy_.range_bytes_max.value;
-  chunk_order_.resize((layout_.size().value + chunk - 1) / chunk);
-  std::iota(chunk_order_.begin(), chunk_order_.end(), 0U);
-  std::sort(chunk_order_.begin(), chunk_order_.end(), [&](std::uint32_t a, std::uint32_t b) {
+  step_order_.resize((layout_.piece_count() + step_pieces_ - 1) / step_pieces_);
+  std::iota(step_order_.begin(), step_order_.end(), 0U);
+  std::sort(step_order_.begin(), step_order_.end(), [&](std::uint32_t a, std::uint32_t b) {
     return std::pair(mix64(seed.value ^ a), a) < std::pair(mix64(seed.value ^ b), b);
   });
   plan(now);
@@ -379,7 +379,7 @@ void Scheduler::watch_peers(const Origin& origin, Instant now) {
 void Scheduler::plan_origin(Origin& origin, Instant now) {
   if (origin.ready_at > now) return wake_no_later_than(origin.ready_at);
   const bool whole_file = origin.no_ranges;
-  const std::uint32_t limit = whole_file ? 1 : policy_.origin_requests_max;
+  const std::uint32_t limit = whole_file ? 1 : requests_max();
   for (std::uint32_t n = requests_.in_flight(origin.id); n < limit; ++n) {
     const PieceSpan run = next_run(origin);
     if (run.empty()) return;
@@ -397,8 +397,13 @@ void Scheduler::plan_origin(Origin& origin, Instant now) {
   }
 }
 
+std::uint32_t Scheduler::requests_max() const {
+  return connected_peers() == 0 ? policy_.origin_requests_max
+                                : policy_.origin_requests_max_with_peers;
+}
+
 std::uint32_t Scheduler::run_length(const Origin& origin, const PieceSet& candidates) const {
-  const std::uint32_t hands = policy_.origin_requests_max * (1 + connected_peers());
+  const std::uint32_t hands = requests_max() * (1 + connected_peers());
   const std::uint64_t piece = layout_.piece_bytes();
   std::uint64_t length = std::min<std::uint64_t>(candidates.count() / (policy_.range_guide * hands),
                                                  policy_.range_bytes_max.value / piece);
@@ -412,7 +417,7 @@ std::uint32_t Scheduler::run_length(const Origin& origin, const PieceSet& candid
   return static_cast<std::uint32_t>(std::max<std::uint64_t>(length, 1));
 }
 
-// Alone: the first gap. With peers: the first gap in this peer's own order of chunks, so that peers
+// Alone: the first gap. With peers: the first gap in this peer's own order, so that peers
 // that start together pull different parts.
 PieceSpan Scheduler::next_run(const Origin& origin) const {
   const PieceSet& candidates = take_over_ ? open_ : wanted_;
@@ -420,11 +425,10 @@ PieceSpan Scheduler::next_run(const Origin& origin) const {
   if (connected_peers() == 0) {
     begin = candidates.next(PieceIndex{0});
   } else {
-    const std::uint64_t chunk = policy_.range_bytes_max.value;
-    for (const std::uint32_t c : chunk_order_) {
-      const ByteSpan bytes{c * chunk, std::min((c + 1) * chunk, layout_.size().value)};
-      const auto p = candidates.next(layout_.piece_at(bytes.begin));
-      if (!p || layout_.bytes(*p).begin >= bytes.end) continue;
+    for (const std::uint32_t step : step_order_) {
+      const PieceIndex first{step * step_pieces_};
+      const auto p = candidates.next(first);
+      if (!p || *p - first >= step_pieces_) continue;
       begin = p;
       break;
     }

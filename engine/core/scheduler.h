@@ -101,6 +101,7 @@ class Scheduler {
   [[nodiscard]] Origin* preferred_origin();
   [[nodiscard]] const Error* death_of_all_origins() const;
   [[nodiscard]] std::uint32_t connected_peers() const;
+  [[nodiscard]] std::uint32_t requests_max() const;
   [[nodiscard]] PieceSpan next_run(const Origin& origin) const;
   [[nodiscard]] std::uint32_t run_length(const Origin& origin, const PieceSet& candidates) const;
 
@@ -110,7 +111,8 @@ class Scheduler {
   const std::vector<std::string> origin_names_;
   const bool peers_possible_;
   const Instant started_;
-  std::vector<std::uint32_t> chunk_order_;  // this peer's own order of visiting the file
+  const std::uint32_t step_pieces_;
+  std::vector<std::uint32_t> step_order_;  // this peer's own order of visiting the file
 
   Prng prng_;
   PieceSet verified_;

@@ -34,22 +34,23 @@ struct Start {
   bool peers_possible = true;
   bool peers_expected = false;
   Policy policy = {};
+  Seed seed{7};
 };
 
 // A scheduler, its clock, and the state of the world that its commands describe.
 class Fixture {
  public:
-  explicit Fixture(Start setup)
-      : pieces_(static_cast<std::uint32_t>(setup.have.size())),
+  explicit Fixture(Start start)
+      : pieces_(static_cast<std::uint32_t>(start.have.size())),
         layout_(ByteCount{std::uint64_t{pieces_} * kPiece}, kPiece),
         scheduler_(
             Content{.id = {}, .layout = layout_, .piece_hashes = std::vector<Digest>(pieces_)},
-            SchedulerOptions{.policy = setup.policy,
-                             .have = set_of(setup.have),
-                             .origins = setup.origins,
-                             .peers_possible = setup.peers_possible,
-                             .peers_expected = setup.peers_expected},
-            Seed{7}, now_),
+            SchedulerOptions{.policy = start.policy,
+                             .have = set_of(start.have),
+                             .origins = start.origins,
+                             .peers_possible = start.peers_possible,
+                             .peers_expected = start.peers_expected},
+            start.seed, now_),
         allowed_(pieces_) {
     drain();
   }
@@ -170,11 +171,21 @@ TEST(Scheduler, RangesGrowWhileTheySucceedAndShrinkTowardsTheEnd) {
 }
 
 TEST(Scheduler, PiecesThatAPeerHasAreLeftToPeers) {
-  Fixture s({.have = "........", .peers_expected = true});
+  Fixture s({.have = "........",
+             .peers_expected = true,
+             .policy = {.origin_requests_max_with_peers = 4}});
   EXPECT_EQ(s.asked(), "........") << "it waits a moment for peers that are known";
   s.peer_has(1, "1111....");
   EXPECT_EQ(s.allowed(), "pppp....");
   EXPECT_EQ(s.asked(), "....oooo");
+}
+
+TEST(Scheduler, PeersThatStartTogetherPullDifferentParts) {
+  Fixture a({.have = std::string(1024, '.'), .peers_expected = true, .seed = Seed{1}});
+  Fixture b({.have = std::string(1024, '.'), .peers_expected = true, .seed = Seed{2}});
+  for (Fixture* s : {&a, &b}) s->peer_has(1, std::string(1024, '.'));
+  EXPECT_EQ(a.live_.size(), Policy{}.origin_requests_max_with_peers);
+  EXPECT_NE(a.asked(), b.asked());
 }
 
 TEST(Scheduler, TheHoldForExpectedPeersEnds) {
@@ -202,7 +213,8 @@ TEST(Scheduler, WhatALeavingPeerAloneHadGoesBackToTheOrigin) {
 }
 
 TEST(Scheduler, StalledPeersLoseTheirPiecesToTheOrigin) {
-  Fixture s({.have = "....", .peers_expected = true});
+  Fixture s(
+      {.have = "....", .peers_expected = true, .policy = {.origin_requests_max_with_peers = 4}});
   s.peer_has(1, "1111");
   s.wait(Policy{}.peer_stall - 1ms);
   EXPECT_EQ(s.asked(), "....");

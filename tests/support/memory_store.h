@@ -100,7 +100,7 @@ class MemoryStore final : public ports::ContentStore {
     }
     enqueue([this, piece, done = std::move(done), drained = std::move(on_drained)]() mutable {
       check(piece);
-      done({});
+      done(Result<void>());
       drained();
     });
     return !lagging_;

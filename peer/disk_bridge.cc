@@ -241,12 +241,11 @@ bool DiskBridge::async_write(lt::storage_index_t index, const lt::peer_request& 
     network_->post([handler = std::move(handler)] { handler(lt::storage_error{}); });
     return false;
   }
-  if (sender == nullptr) {
+  if (sender == nullptr || !storage->sources_->received(*sender, length, true)) {
     network_->post(
         [handler = std::move(handler)] { handler(aborted(lt::operation_t::file_write)); });
     return false;
   }
-  storage->sources_->received(*sender, length, true);
   ++storage->writes_[piece.value];
   const std::uint64_t job = jobs_->add(
       [this, storage, piece, handler = std::move(handler)](const lt::storage_error& error) {
@@ -287,7 +286,8 @@ void DiskBridge::hashes_of(lt::storage_index_t index, lt::piece_index_t piece, H
   const auto hashes = std::make_shared<std::vector<core::Digest>>();
   const std::uint64_t job =
       jobs_->add([hashes, ready = std::move(ready)](const lt::storage_error& error) mutable {
-        ready(*hashes, error);
+        // After an error (an aborted job) the store may still be writing there.
+        ready(error ? std::vector<core::Digest>{} : *hashes, error);
       });
   storage->store_->block_hashes(
       index_of(piece), [jobs = jobs_, job, hashes, use = storage->use_](
@@ -358,8 +358,9 @@ void DiskBridge::async_clear_piece(lt::storage_index_t index, lt::piece_index_t 
     return;
   }
   const core::PieceIndex number = index_of(piece);
+  // The store is not told: it has judged the piece by itself and dropped what was wrong, and blocks
+  // that came since, perhaps from an origin, must stay.
   ports::Task clear = [this, storage, piece, number, handler = std::move(handler)]() mutable {
-    if (storage->store_) storage->store_->clear_piece(number);
     network_->post([storage, piece, number, handler = std::move(handler)] {
       handler(piece);
       if (storage->is_verified(number) && storage->on_forgotten) storage->on_forgotten(number);

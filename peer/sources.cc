@@ -47,11 +47,13 @@ void Sources::has(const Peer& peer, core::PieceIndex piece) {
   send(core::PeerHasPiece{peer.id, piece});
 }
 
-void Sources::received(Peer& peer, std::uint32_t bytes, bool stored) {
+bool Sources::received(Peer& peer, std::uint32_t bytes, bool stored) {
   const std::lock_guard lock(mutex_);
+  if (!facts_) return false;
   peer.received += bytes;
   if (!stored) peer.wasted += bytes;
   tell_if_due(peer);
+  return true;
 }
 
 void Sources::served(Peer& peer, std::uint32_t bytes) {

@@ -41,8 +41,9 @@ class Sources {
   void has(const Peer& peer, const core::PieceSet& pieces);
   void has(const Peer& peer, core::PieceIndex piece);
 
-  // A block came from the peer; `stored`: it was handed to the store, else nobody wanted it.
-  void received(Peer& peer, std::uint32_t bytes, bool stored);
+  // A block came from the peer; `stored`: it will be handed to the store, else nobody wants it.
+  // False after close(): the block must not be stored, nobody would count it.
+  bool received(Peer& peer, std::uint32_t bytes, bool stored);
   void served(Peer& peer, std::uint32_t bytes);
   // Reports what has not been reported, if the last report is long enough ago.
   void tell_progress(Peer& peer);

@@ -160,6 +160,7 @@ void Torrent::leave() {
   ready_ = false;
   queue_.clear();
   if_alive([&] { session_.remove_torrent(handle_); });
+  connections_.clear();
 }
 
 }  // namespace lanward::peer

@@ -7,13 +7,13 @@ import threading
 import unittest
 import urllib.parse
 
-from support import DEADLINE, MIB, LanwardTest, sha256, wait_until
+from support import DEADLINE, MIB, LanwardTest, bytes_on_disk, sha256, wait_until
 
 
 class Peers(LanwardTest):
     def test_three_that_start_together_share_what_a_slow_cdn_gives_each(self):
         origin = self.start_origin(rate=MIB)
-        published = self.publish(origin, 24 * MIB + 777)
+        published = self.publish(origin, 32 * MIB - 777)
         gets = []
         for number in range(3):
             known = [word for get in gets for word in ("--peer", get.address)]
@@ -26,14 +26,14 @@ class Peers(LanwardTest):
             self.assertEqual(summary["cached"], 0)
             self.check_delivered(published, self.root / f"copy-{number}.img", summary)
         from_peers = sum(summary["bytes_from_peers"] for summary in summaries)
-        self.assertGreater(from_peers, published.size // 4)
+        self.assertGreater(from_peers, published.size // 2)
         ends = [self.stop_sharing(get) for get in gets]
         served = sum(s["served"] for end in ends for s in end["sources"] if s["kind"] == "peer")
-        self.assertGreaterEqual(served, from_peers)
+        self.assertGreater(served, published.size // 4)  # the end of it may not be counted yet
         # What each says it took from the origin, the origin has sent.
         from_origin = sum(summary["bytes_from_origin"] for summary in summaries)
         self.assertGreaterEqual(origin.sent(published.name), from_origin)
-        self.assertLess(origin.sent(published.name), 3 * published.size)
+        self.assertLess(origin.sent(published.name), 2 * published.size)
 
     def test_one_without_the_cdn_takes_every_byte_from_another_that_shares(self):
         origin = self.start_origin()
@@ -48,18 +48,24 @@ class Peers(LanwardTest):
         self.assertEqual({s["kind"] for s in summary["sources"]}, {"peer"})
         self.assertEqual(origin.requests(), asked_before)
         [served] = [s["served"] for s in self.stop_sharing(first)["sources"] if s["kind"] == "peer"]
-        self.assertEqual(served, summary["bytes_from_peers"])
+        self.assertGreater(served, 0)
+        self.assertLessEqual(served, summary["bytes_from_peers"])
 
-    def test_a_peer_that_is_killed_in_the_middle_costs_nothing_but_time(self):
-        origin = self.start_origin(rate=MIB)
-        published = self.publish(origin, 16 * MIB)
+    def test_a_peer_that_is_killed_in_the_middle_is_replaced_by_the_origin(self):
+        origin = self.start_origin()
+        published = self.publish(origin, 64 * MIB)
         first = self.start_get(published.url, self.root / "one.img", "--share", "forever")
+        first.wait_event("sharing")
         output = self.root / "two.img"
         second = self.start_get(published.url, output, "--peer", first.address)
-        second.wait_event("progress", lambda e: e["bytes_from_peers"] > 0)
+        wait_until(lambda: bytes_on_disk(self.root / ".two.img.lanward") > MIB
+                   or second.process.poll() is not None, "the peer serves")
         first.kill()
         self.assertEqual(second.wait(), 0, second.story())
-        self.check_delivered(published, output, second.find("summary")[0])
+        summary = second.find("summary")[0]
+        self.check_delivered(published, output, summary)
+        self.assertGreater(summary["bytes_from_peers"], 0)
+        self.assertGreater(summary["bytes_from_origin"], 0)
 
     def test_a_peer_serves_for_as_long_as_it_was_told_to(self):
         origin = self.start_origin()
@@ -161,7 +167,7 @@ class DiscoveryByTracker(LanwardTest):
         first = self.share(published, "--tracker", tracker.url)
         wait_until(lambda: first.port in tracker.ports(), "the peer announces itself")
         self.stop_sharing(first)
-        self.assertEqual(tracker.ports(), set())
+        wait_until(lambda: not tracker.ports(), "the goodbye arrives")
 
     def test_a_tracker_that_is_down_delays_nothing(self):
         tracker = self.start_tracker()
@@ -192,6 +198,7 @@ class DiscoveryOnTheLan(LanwardTest):
             self.check_ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", "lan0")
             for device in ("lo", "lan0"):
                 self.check_ip("-n", space, "link", "set", device, "up")
+            self.check_ip("-n", space, "route", "add", "default", "dev", "lan0")
 
     @staticmethod
     def ip(*arguments):
@@ -202,20 +209,24 @@ class DiscoveryOnTheLan(LanwardTest):
         done = self.ip(*arguments)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def test_two_that_were_told_nothing_find_each_other(self):
+    def check(self, *listen):
         left, right = (["ip", "netns", "exec", space] for space in self.spaces)
         origin = self.start_origin(prefix=left)
         published = self.publish(origin, 4 * MIB + 99)
-        anywhere = ["--listen", "0.0.0.0:0"]
         first = self.start_get(published.url, self.root / "one.img", "--share", "forever",
-                               *anywhere, prefix=left)
+                               *listen, prefix=left)
         first.wait_event("sharing")
         output = self.root / "two.img"
-        summary = self.get(published.torrent, output, "--no-cdn", *anywhere,
-                           prefix=right).summary
+        summary = self.get(published.torrent, output, "--no-cdn", *listen, prefix=right).summary
         self.check_delivered(published, output, summary)
-        [name] = {s["name"].rsplit(":", 1)[0] for s in summary["sources"]}
-        self.assertEqual(name, "10.77.0.1")
+        [host] = {s["name"].rsplit(":", 1)[0] for s in summary["sources"]}
+        self.assertEqual(host, "10.77.0.1")
+
+    def test_two_that_were_told_nothing_find_each_other(self):
+        self.check("--listen", "0.0.0.0:0")  # the default
+
+    def test_two_that_listen_on_a_port_of_choice_find_each_other(self):
+        self.check("--listen", "0.0.0.0:17771")  # free: the name space is ours
 
 
 if __name__ == "__main__":

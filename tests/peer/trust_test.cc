@@ -18,6 +18,7 @@ TEST(LyingPeer, IsNamedAndNothingItSentIsKept) {
   leech.allow_all();
   ASSERT_TRUE(leech.facts.wait_for<core::PieceFailed>(1));
   const core::SourceId source = leech.facts.all<core::PeerJoined>()[0].peer;
+  EXPECT_EQ(leech.facts.all<core::PieceFailed>()[0].from, std::vector<core::SourceId>{source});
   leech.member->ban(source);
   EXPECT_TRUE(leech.store->verified().empty());
 
@@ -26,7 +27,8 @@ TEST(LyingPeer, IsNamedAndNothingItSentIsKept) {
   ASSERT_TRUE(leech.complete());
   EXPECT_EQ(leech.store->bytes(), file.bytes);
   for (const auto& failed : leech.facts.all<core::PieceFailed>()) {
-    EXPECT_EQ(failed.from, std::vector<core::SourceId>{source});
+    // Blocks of the liar may be left in pieces that the honest peer has completed.
+    EXPECT_EQ(failed.from.front(), source);
   }
 }
 

@@ -80,6 +80,7 @@ class Signals(LanwardTest):
         self.assertEqual(os.listdir(output.parent), [])
         self.assertLess(origin.sent(published.name), published.size)
         # Nothing of it is left to go on from.
+        origin.restart(rate=0)
         summary = self.get(published.torrent, output).summary
         self.assertEqual(summary["cached"], 0)
 

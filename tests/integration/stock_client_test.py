@@ -1,4 +1,4 @@
-"""A BitTorrent client that knows nothing of us, and the published manifest, are enough to take part.
+"""To take part, any BitTorrent v2 client needs the published manifest and nothing else of ours.
 
 The client is libtorrent with its default settings in a process of its own.
 """

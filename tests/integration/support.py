@@ -180,6 +180,7 @@ class Lanward:
     def __init__(self, *arguments, prefix=(), **options):
         self.command = [*prefix, LANWARD, *map(str, arguments)]
         self.events = []
+        self.ended = False  # no more events
         self.stderr = ""
         self.process = start(self.command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              text=True, **options)
@@ -201,8 +202,6 @@ class Lanward:
     def read_stderr(self):
         for line in self.process.stderr:
             self.stderr += line
-
-    ended = False
 
     def find(self, name, condition=lambda event: True):
         with self.changed:
@@ -256,12 +255,6 @@ class Lanward:
             raise AssertionError("it did not end with an error event" + self.story())
         return event
 
-    @property
-    def cached(self):
-        """Bytes found in the cache, as the last event that knows says."""
-        known = self.find("summary") or self.find("progress")
-        return known[-1]["cached"] if known else 0
-
 
 Published = collections.namedtuple("Published", "name path torrent url sha size infohash piece")
 
@@ -280,7 +273,8 @@ class LanwardTest(unittest.TestCase):
     def setUp(self):
         if not os.access(LANWARD, os.X_OK):
             self.fail("set LANWARD to the path of the lanward executable")
-        self.seed = int(os.environ.get("LANWARD_TEST_SEED") or random.SystemRandom().getrandbits(32))
+        self.seed = int(os.environ.get("LANWARD_TEST_SEED")
+                        or random.SystemRandom().getrandbits(32))
         print(f"{self.id()}: LANWARD_TEST_SEED={self.seed}", file=sys.stderr, flush=True)
         self.random = random.Random(self.seed)
         self.root = Path(tempfile.mkdtemp(prefix="lanward-test-"))

@@ -61,8 +61,8 @@ struct TestFile {
         const auto length = std::min<std::uint64_t>(core::kBlockBytes, span.end - at);
         leaves.push_back(store::sha256({bytes.data() + at, length}));
       }
-      hashes.push_back(core::merkle_root(leaves, layout.leaves_per_piece(), core::Digest{},
-                                         &store::sha256));
+      hashes.push_back(
+          core::merkle_root(leaves, layout.leaves_per_piece(), core::Digest{}, &store::sha256));
     }
     return hashes;
   }
@@ -137,7 +137,8 @@ class TestPeer {
     }
     swarm = std::move(*made);
     store = std::make_shared<MemoryStore>(file.manifest.content, [this](core::Event event) {
-      if (const auto* verified = std::get_if<core::PieceVerified>(&event)) announce(verified->piece);
+      if (const auto* verified = std::get_if<core::PieceVerified>(&event))
+        announce(verified->piece);
       facts.sink()(std::move(event));
     });
   }
@@ -152,8 +153,8 @@ class TestPeer {
   void put(core::PieceIndex piece) { store->put(piece, file_.bytes); }
 
   void join(std::vector<std::string> peers = {}, std::vector<std::string> trackers = {}) {
-    auto joined = swarm->join({file_.manifest, store, std::move(peers), std::move(trackers)},
-                              facts.sink());
+    auto joined =
+        swarm->join({file_.manifest, store, std::move(peers), std::move(trackers)}, facts.sink());
     const std::lock_guard lock(member_mutex);
     member = std::move(joined);
   }

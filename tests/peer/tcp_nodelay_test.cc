@@ -29,8 +29,8 @@ TEST(TcpNoDelay, IsSetOnEveryTcpSocket) {
 }
 
 TEST(TcpNoDelay, LeavesOtherSocketsAndErrorsAlone) {
-  for (const auto& [domain, type] : {std::pair{AF_INET, int{SOCK_DGRAM}},
-                                    std::pair{AF_UNIX, int{SOCK_STREAM}}}) {
+  for (const auto& [domain, type] :
+       {std::pair{AF_INET, int{SOCK_DGRAM}}, std::pair{AF_UNIX, int{SOCK_STREAM}}}) {
     errno = 0;
     const int fd = ::socket(domain, type, 0);
     ASSERT_GE(fd, 0);

@@ -106,8 +106,8 @@ bool Connection::replace_pieces(core::PieceSet pieces) {
 
 bool Connection::on_bitfield(const lt::bitfield& bits) {
   core::PieceSet pieces(pieces_.universe());
-  const auto count = std::min<std::uint32_t>(pieces.universe(),
-                                             static_cast<std::uint32_t>(bits.size()));
+  const auto count =
+      std::min<std::uint32_t>(pieces.universe(), static_cast<std::uint32_t>(bits.size()));
   for (std::uint32_t i = 0; i < count; ++i) {
     if (bits.get_bit(static_cast<int>(i))) pieces.insert(core::PieceIndex{i});
   }

@@ -278,9 +278,8 @@ void DiskBridge::write_ended(Storage& storage, std::uint32_t piece) {
 void DiskBridge::hashes_of(lt::storage_index_t index, lt::piece_index_t piece, HashesReady ready) {
   const std::shared_ptr<Storage> storage = live(index);
   if (!storage) {
-    network_->post([ready = std::move(ready)]() mutable {
-      ready({}, aborted(lt::operation_t::file_read));
-    });
+    network_->post(
+        [ready = std::move(ready)]() mutable { ready({}, aborted(lt::operation_t::file_read)); });
     return;
   }
   const auto hashes = std::make_shared<std::vector<core::Digest>>();
@@ -290,8 +289,8 @@ void DiskBridge::hashes_of(lt::storage_index_t index, lt::piece_index_t piece, H
         ready(error ? std::vector<core::Digest>{} : *hashes, error);
       });
   storage->store_->block_hashes(
-      index_of(piece), [jobs = jobs_, job, hashes, use = storage->use_](
-                           Result<std::vector<core::Digest>> result) mutable {
+      index_of(piece), [jobs = jobs_, job, hashes,
+                        use = storage->use_](Result<std::vector<core::Digest>> result) mutable {
         lt::storage_error error;
         if (result) {
           *hashes = std::move(*result);
@@ -402,9 +401,8 @@ void DiskBridge::async_stop_torrent(lt::storage_index_t, std::function<void()> h
 void DiskBridge::async_rename_file(
     lt::storage_index_t, lt::file_index_t file, std::string name,
     std::function<void(const std::string&, lt::file_index_t, const lt::storage_error&)> handler) {
-  network_->post([file, name = std::move(name), handler = std::move(handler)] {
-    handler(name, file, {});
-  });
+  network_->post(
+      [file, name = std::move(name), handler = std::move(handler)] { handler(name, file, {}); });
 }
 
 void DiskBridge::async_delete_files(lt::storage_index_t, lt::remove_flags_t,

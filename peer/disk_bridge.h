@@ -42,8 +42,8 @@ class Storage {
 
   // A block has arrived from `peer`; if libtorrent wants it, async_write follows in the same call.
   void arriving(Peer& peer, const lt::peer_request& block);
-  // Bytes of the file in a block. libtorrent pads the last piece of a v2 file with zeros to its full
-  // length and sends them, too; the store knows the file only.
+  // Bytes of the file in a block. libtorrent pads the last piece of a v2 file with zeros to its
+  // full length and sends them, too; the store knows the file only.
   [[nodiscard]] std::uint32_t payload(const lt::peer_request& block) const;
   // Counts a block that arrived but was not written as wasted.
   void settle();
@@ -86,10 +86,10 @@ class JobTable : public std::enable_shared_from_this<JobTable> {
 
   explicit JobTable(std::shared_ptr<NetworkThread> network) : network_(std::move(network)) {}
 
-  [[nodiscard]] std::uint64_t add(Completion completion);         // network thread
+  [[nodiscard]] std::uint64_t add(Completion completion);          // network thread
   void finish(std::uint64_t job, const lt::storage_error& error);  // any thread, once per job
-  void abort_all();                                               // network thread
-  void drop_all() { jobs_.clear(); }                              // network thread
+  void abort_all();                                                // network thread
+  void drop_all() { jobs_.clear(); }                               // network thread
 
  private:
   void run(std::uint64_t job, const lt::storage_error& error);
@@ -113,45 +113,47 @@ class DiskBridge final : public lt::disk_interface {
   lt::storage_holder new_torrent(const lt::storage_params& params,
                                  const std::shared_ptr<void>& torrent) override;
   void remove_torrent(lt::storage_index_t index) override;
-  void async_read(
-      lt::storage_index_t index, const lt::peer_request& block,
-      std::function<void(lt::disk_buffer_holder, const lt::storage_error&)> handler,
-      lt::disk_job_flags_t flags) override;
+  void async_read(lt::storage_index_t index, const lt::peer_request& block,
+                  std::function<void(lt::disk_buffer_holder, const lt::storage_error&)> handler,
+                  lt::disk_job_flags_t flags) override;
   bool async_write(lt::storage_index_t index, const lt::peer_request& block, const char* bytes,
                    std::shared_ptr<lt::disk_observer> observer,
                    std::function<void(const lt::storage_error&)> handler,
                    lt::disk_job_flags_t flags) override;
-  void async_hash(lt::storage_index_t index, lt::piece_index_t piece,
-                  lt::span<lt::sha256_hash> hashes, lt::disk_job_flags_t flags,
-                  std::function<void(lt::piece_index_t, const lt::sha1_hash&,
-                                     const lt::storage_error&)> handler) override;
-  void async_hash2(lt::storage_index_t index, lt::piece_index_t piece, int offset,
-                   lt::disk_job_flags_t flags,
-                   std::function<void(lt::piece_index_t, const lt::sha256_hash&,
-                                      const lt::storage_error&)> handler) override;
+  void async_hash(
+      lt::storage_index_t index, lt::piece_index_t piece, lt::span<lt::sha256_hash> hashes,
+      lt::disk_job_flags_t flags,
+      std::function<void(lt::piece_index_t, const lt::sha1_hash&, const lt::storage_error&)>
+          handler) override;
+  void async_hash2(
+      lt::storage_index_t index, lt::piece_index_t piece, int offset, lt::disk_job_flags_t flags,
+      std::function<void(lt::piece_index_t, const lt::sha256_hash&, const lt::storage_error&)>
+          handler) override;
   void async_clear_piece(lt::storage_index_t index, lt::piece_index_t piece,
                          std::function<void(lt::piece_index_t)> handler) override;
 
-  void async_move_storage(lt::storage_index_t index, std::string path, lt::move_flags_t flags,
-                          std::function<void(lt::status_t, const std::string&,
-                                             const lt::storage_error&)> handler) override;
+  void async_move_storage(
+      lt::storage_index_t index, std::string path, lt::move_flags_t flags,
+      std::function<void(lt::status_t, const std::string&, const lt::storage_error&)> handler)
+      override;
   void async_release_files(lt::storage_index_t index, std::function<void()> handler) override;
   void async_check_files(
       lt::storage_index_t index, const lt::add_torrent_params* resume_data,
       lt::aux::vector<std::string, lt::file_index_t> links,
       std::function<void(lt::status_t, const lt::storage_error&)> handler) override;
   void async_stop_torrent(lt::storage_index_t index, std::function<void()> handler) override;
-  void async_rename_file(lt::storage_index_t index, lt::file_index_t file, std::string name,
-                         std::function<void(const std::string&, lt::file_index_t,
-                                            const lt::storage_error&)> handler) override;
+  void async_rename_file(
+      lt::storage_index_t index, lt::file_index_t file, std::string name,
+      std::function<void(const std::string&, lt::file_index_t, const lt::storage_error&)> handler)
+      override;
   void async_delete_files(lt::storage_index_t index, lt::remove_flags_t options,
                           std::function<void(const lt::storage_error&)> handler) override;
   void async_set_file_priority(
       lt::storage_index_t index,
       lt::aux::vector<lt::download_priority_t, lt::file_index_t> priorities,
       std::function<void(const lt::storage_error&,
-                         lt::aux::vector<lt::download_priority_t, lt::file_index_t>)> handler)
-      override;
+                         lt::aux::vector<lt::download_priority_t, lt::file_index_t>)>
+          handler) override;
 
   void update_stats_counters(lt::counters&) const override {}
   std::vector<lt::open_file_state> get_status(lt::storage_index_t) const override { return {}; }
@@ -160,8 +162,8 @@ class DiskBridge final : public lt::disk_interface {
   void settings_updated() override {}
 
  private:
-  using HashesReady = ports::MoveFunction<void(const std::vector<core::Digest>&,
-                                               const lt::storage_error&)>;
+  using HashesReady =
+      ports::MoveFunction<void(const std::vector<core::Digest>&, const lt::storage_error&)>;
 
   // The storage, unless it is detached.
   [[nodiscard]] std::shared_ptr<Storage> live(lt::storage_index_t index) const;

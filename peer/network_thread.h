@@ -33,7 +33,8 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
   void schedule();  // REQUIRES: mutex_ is held
 
   std::mutex mutex_;
-  std::vector<ports::Task> waiting_;  // bounded by libtorrent's own queues and the callers' commands
+  std::vector<ports::Task>
+      waiting_;  // bounded by libtorrent's own queues and the callers' commands
   lt::io_context* io_ = nullptr;
   bool scheduled_ = false;
   bool closed_ = false;

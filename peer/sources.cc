@@ -75,8 +75,7 @@ void Sources::tell_totals(Peer& peer) {
   if (peer.told == peer.received + peer.served) return;
   peer.told = peer.received + peer.served;
   peer.told_at = std::chrono::steady_clock::now();
-  send(core::PeerProgressed{peer.id, core::ByteCount{peer.received},
-                            core::ByteCount{peer.wasted},
+  send(core::PeerProgressed{peer.id, core::ByteCount{peer.received}, core::ByteCount{peer.wasted},
                             core::ByteCount{peer.served}});
 }
 

@@ -205,8 +205,7 @@ void Member::leave(ports::Task done) {
 
 // ---- LibtorrentSwarm ---------------------------------------------------------------------------
 
-LibtorrentSwarm::LibtorrentSwarm(std::shared_ptr<Session> session)
-    : session_(std::move(session)) {}
+LibtorrentSwarm::LibtorrentSwarm(std::shared_ptr<Session> session) : session_(std::move(session)) {}
 
 LibtorrentSwarm::~LibtorrentSwarm() { session_->end(); }
 
@@ -254,8 +253,8 @@ std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequ
   for (const std::string& peer : request.peers) {
     if (const auto endpoint = parse_endpoint(peer)) static_peers.push_back(*endpoint);
   }
-  auto storage = std::make_shared<Storage>(request.store, use, std::move(content), verified, sources,
-                                           params ? params->ti : nullptr);
+  auto storage = std::make_shared<Storage>(request.store, use, std::move(content), verified,
+                                           sources, params ? params->ti : nullptr);
   auto torrent = std::make_shared<Torrent>(layout, verified, storage, sources,
                                            std::move(static_peers), make_member_id());
   if (params && layout.piece_count() > 0) {

@@ -28,9 +28,8 @@ SocketFn next_socket() {
 extern "C" __attribute__((visibility("default"))) int socket(int domain, int type,
                                                              int protocol) noexcept {
   const auto next = lanward::peer::next_socket();
-  const int fd = next != nullptr
-                     ? next(domain, type, protocol)
-                     : static_cast<int>(syscall(SYS_socket, domain, type, protocol));
+  const int fd = next != nullptr ? next(domain, type, protocol)
+                                 : static_cast<int>(syscall(SYS_socket, domain, type, protocol));
   const bool stream = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM;
   if (fd >= 0 && stream && (domain == AF_INET || domain == AF_INET6)) {
     const int saved = errno;

@@ -89,7 +89,8 @@ void Torrent::prioritise(core::PieceSpan pieces, bool allowed) {
   if_alive([&] { handle_.prioritize_pieces(list); });
 }
 
-// ---- pieces that came by another way -------------------------------------------------------------
+// ---- pieces that came by another way
+// -------------------------------------------------------------
 
 void Torrent::announce(core::PieceIndex piece) {
   storage_->mark_verified(piece);
@@ -132,11 +133,9 @@ std::vector<std::shared_ptr<Connection>> Torrent::connections() {
   return alive;
 }
 
-std::shared_ptr<lt::peer_plugin> Torrent::new_connection(
-    const lt::peer_connection_handle& handle) {
+std::shared_ptr<lt::peer_plugin> Torrent::new_connection(const lt::peer_connection_handle& handle) {
   if (handle.type() != lt::connection_type::bittorrent) return nullptr;
-  auto connection =
-      std::make_shared<Connection>(weak_from_this(), layout_.piece_count(), handle);
+  auto connection = std::make_shared<Connection>(weak_from_this(), layout_.piece_count(), handle);
   (void)connections();  // forgets the dead ones
   connections_.push_back(connection);
   return connection;

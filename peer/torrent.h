@@ -60,11 +60,11 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
 
   lt::session_handle session_;
   lt::torrent_handle handle_;
-  bool ready_ = false;      // libtorrent takes priorities and pieces
-  core::PieceSet allowed_;  // what was asked for before that
-  core::PieceSet had_;      // libtorrent knows that we have it
-  core::PieceSet handed_;   // given to libtorrent, not confirmed; at most kAnnouncedMax
-  core::PieceSet queued_;   // in queue_
+  bool ready_ = false;                  // libtorrent takes priorities and pieces
+  core::PieceSet allowed_;              // what was asked for before that
+  core::PieceSet had_;                  // libtorrent knows that we have it
+  core::PieceSet handed_;               // given to libtorrent, not confirmed; at most kAnnouncedMax
+  core::PieceSet queued_;               // in queue_
   std::deque<core::PieceIndex> queue_;  // bounded by the piece count
   std::vector<std::weak_ptr<Connection>> connections_;
 };

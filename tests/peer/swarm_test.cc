@@ -219,6 +219,7 @@ TEST(LibtorrentSwarm, KeepsOneConnectionWhenBothDial) {
   ASSERT_TRUE(a.facts.wait_for<core::PieceVerified>(2));
   ASSERT_TRUE(b.facts.wait_for<core::PieceVerified>(2));
   for (TestPeer* peer : {&a, &b}) {
+    EXPECT_TRUE(peer->facts.all<core::PeerLeft>().empty());
     for (const auto& joined : peer->facts.all<core::PeerJoined>()) {
       EXPECT_EQ(joined.peer.value, core::kFirstPeerSource);
     }

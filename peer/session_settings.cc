@@ -95,7 +95,7 @@ lt::settings_pack session_settings(const lt::tcp::endpoint& listen, bool local_d
   s.set_int(settings_pack::max_retry_port_bind, 0);
   s.set_bool(settings_pack::listen_system_port_fallback, false);
   s.set_str(settings_pack::user_agent, "Lanward/" LANWARD_VERSION);
-  s.set_str(settings_pack::peer_fingerprint, "-LW0100-");
+  s.set_str(settings_pack::peer_fingerprint, "-LD0100-");
   // Whether the port could be bound is the only thing alerts are needed for.
   s.set_int(settings_pack::alert_mask, lt::alert_category::status | lt::alert_category::error);
   return s;

@@ -32,6 +32,21 @@ constexpr std::chrono::seconds kListenDeadline{10};
 // left behind: the caller is more important.
 constexpr std::chrono::seconds kEndDeadline{5};
 
+// Tries to take a free port before somebody else does; losing it once is rare already.
+constexpr int kFreePortTries = 5;
+
+// libtorrent listens with one socket per interface, and asked for port 0 takes another port on each
+// while announcing one of them. So the port is chosen here.
+Result<lt::tcp::endpoint> free_port(const lt::address& address) {
+  try {
+    lt::io_context io;
+    return lt::tcp::acceptor(io, lt::tcp::endpoint{address, 0}).local_endpoint();
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::network, "cannot accept peers on " + address.to_string() + ": " +
+                                        error.what() + "; choose another address");
+  }
+}
+
 // Random, so that two members that dial each other agree which connection stays.
 std::string make_member_id() {
   std::random_device random;
@@ -214,10 +229,21 @@ Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::create(SwarmOptions op
   const std::string address = options.listen.empty() ? "0.0.0.0:0" : options.listen;
   const auto listen = parse_endpoint(address);
   if (!listen) return tl::unexpected(listen.error());
-  const auto session = std::make_shared<Session>(std::move(options));
+  if (listen->port() != 0) return start(options, address);
+  Result<std::unique_ptr<LibtorrentSwarm>> swarm = fail(ErrorCode::network, "no free port");
+  for (int n = 0; !swarm && n < kFreePortTries; ++n) {
+    const auto free = free_port(listen->address());
+    swarm = free ? start(options, to_string(*free)) : tl::unexpected(free.error());
+  }
+  return swarm;
+}
+
+Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::start(const SwarmOptions& options,
+                                                                const std::string& address) {
+  const auto session = std::make_shared<Session>(options);
   std::unique_ptr<LibtorrentSwarm> swarm(new LibtorrentSwarm(session));
   try {
-    session->start(*listen);
+    session->start(*parse_endpoint(address));
   } catch (const std::exception& error) {
     return fail(ErrorCode::network, "cannot start the peer network: " + std::string(error.what()));
   }

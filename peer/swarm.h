@@ -39,6 +39,9 @@ class LibtorrentSwarm final : public ports::Swarm {
  private:
   class Session;
   explicit LibtorrentSwarm(std::shared_ptr<Session> session);
+  // REQUIRES: a port that is not 0.
+  [[nodiscard]] static Result<std::unique_ptr<LibtorrentSwarm>> start(const SwarmOptions& options,
+                                                                      const std::string& address);
   std::shared_ptr<Session> session_;
 };
 

@@ -87,10 +87,16 @@ void Torrent::prioritise(core::PieceSpan pieces, bool allowed) {
     list.emplace_back(static_cast<int>(p.value), priority);
   }
   if_alive([&] { handle_.prioritize_pieces(list); });
+  if (allowed && !std::exchange(wanted_some_, true)) tell_trackers();
 }
 
-// ---- pieces that came by another way
-// -------------------------------------------------------------
+// A member that wants nothing is told to trackers as "paused", and for one that never was
+// "started" libtorrent says no goodbye either. So trackers hear of it when that changes.
+void Torrent::tell_trackers() {
+  if_alive([&] { handle_.force_reannounce(0, -1, lt::torrent_handle::ignore_min_interval); });
+}
+
+// ---- pieces that came by another way -----------------------------------------------------------
 
 void Torrent::announce(core::PieceIndex piece) {
   storage_->mark_verified(piece);
@@ -118,6 +124,7 @@ void Torrent::on_piece_pass(lt::piece_index_t piece) {
   had_.insert(index);
   storage_->mark_verified(index);
   if (handed_.erase(index)) hand_over();
+  if (had_.full()) tell_trackers();
 }
 
 // ---- connections -------------------------------------------------------------------------------

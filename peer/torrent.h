@@ -48,6 +48,7 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
 
  private:
   void prioritise(core::PieceSpan pieces, bool allowed);
+  void tell_trackers();
   void hand_over();  // announces what waits, as far as there is room
   std::vector<std::shared_ptr<Connection>> connections();
 
@@ -60,7 +61,8 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
 
   lt::session_handle session_;
   lt::torrent_handle handle_;
-  bool ready_ = false;                  // libtorrent takes priorities and pieces
+  bool ready_ = false;
+  bool wanted_some_ = false;            // libtorrent takes priorities and pieces
   core::PieceSet allowed_;              // what was asked for before that
   core::PieceSet had_;                  // libtorrent knows that we have it
   core::PieceSet handed_;               // given to libtorrent, not confirmed; at most kAnnouncedMax

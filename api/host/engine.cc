@@ -39,6 +39,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
     return fail(ErrorCode::invalid_argument, "progress_interval: must be positive");
   }
   std::shared_ptr<EngineImpl> impl(new EngineImpl);
+  impl->loop_ = std::make_unique<AsioLoop>();
   auto store = store::DiskStore::open({.directory = options.cache_directory});
   if (!store) return tl::unexpected(store.error());
   impl->store_ = std::move(*store);
@@ -46,13 +47,13 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
   if (!origins) return tl::unexpected(origins.error());
   impl->origins_ = std::move(*origins);
   if (options.peers_enabled) {
-    auto swarm = peer::LibtorrentSwarm::create(
-        {.listen = options.listen, .local_discovery = options.local_discovery});
+    auto swarm = peer::LibtorrentSwarm::create({.listen = options.listen,
+                                                .local_discovery = options.local_discovery,
+                                                .loop = impl->loop_.get()});
     if (!swarm) return tl::unexpected(swarm.error());
     impl->listen_port_ = (*swarm)->listen_port();
     impl->swarm_ = std::move(*swarm);
   }
-  impl->loop_ = std::make_unique<AsioLoop>();
   impl->engine_ = std::make_unique<jobs::Engine>(
       jobs::Ports{.loop = *impl->loop_,
                   .origins = *impl->origins_,
@@ -79,10 +80,12 @@ void EngineImpl::close() {
   if (loop_ == nullptr || loop_->is_current_thread()) return;
   const std::unique_lock no_calls(calls_);
   if (closed_.exchange(true)) return;
-  auto closed = std::make_shared<std::promise<void>>();
-  std::future<void> future = closed->get_future();
-  loop_->post([this, closed] { engine_->close([closed] { closed->set_value(); }); });
-  future.wait_for(kCloseDeadline);
+  if (engine_ != nullptr) {  // else it was never opened whole
+    auto closed = std::make_shared<std::promise<void>>();
+    std::future<void> future = closed->get_future();
+    loop_->post([this, closed] { engine_->close([closed] { closed->set_value(); }); });
+    future.wait_for(kCloseDeadline);
+  }
   loop_->stop();
 }
 

@@ -90,7 +90,7 @@ struct PeerHasPiece {
   SourceId peer;
   PieceIndex piece;
 };
-// Totals since the peer joined. `wasted` never reached the store (redundant blocks).
+// Totals over all sessions of the peer. `wasted` never reached the store (redundant blocks).
 struct PeerProgressed {
   SourceId peer;
   ByteCount received;

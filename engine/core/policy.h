@@ -13,8 +13,8 @@ struct Policy {
   // packet; more only crowd the link (RFC 9110 leaves it to courtesy, browsers use six).
   std::uint32_t origin_requests_max = 4;
 
-  // The same while peers are connected, 1..64: what is asked from the origin cannot come from a peer
-  // any more, and every piece in flight is one that nobody can share yet.
+  // The same while peers are connected, 1..64: what is asked from the origin cannot come from a
+  // peer any more, and every piece in flight is one that nobody can share yet.
   std::uint32_t origin_requests_max_with_peers = 2;
 
   // Peers that start together visit the file in orders of their own, in steps of this share of it

@@ -183,7 +183,6 @@ void Scheduler::on(const PeerJoined& fact, Instant) {
   if (peer.joined) return;
   peer.joined = true;
   peer.has = PieceSet(layout_.piece_count());
-  peer.received = ByteCount{0};
 }
 
 void Scheduler::on(const PeerLeft& fact, Instant) {

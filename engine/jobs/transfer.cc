@@ -192,19 +192,11 @@ void Transfer::note(const core::Event& event) {
                    peer.name = f.address;
                    peer.joined = true;
                  },
-                 [&](const core::PeerProgressed& f) { sources_[f.peer].session = f; },
-                 [&](const core::PeerLeft& f) { end_session(sources_[f.peer]); },
+                 [&](const core::PeerProgressed& f) { sources_[f.peer].swarm = f; },
+                 [&](const core::PeerLeft& f) { sources_[f.peer].joined = false; },
                  [](const auto&) {},
              },
              event);
-}
-
-void Transfer::end_session(SourceRecord& peer) {
-  peer.received += peer.session.wasted.value;
-  peer.wasted += peer.session.wasted.value;
-  peer.served += peer.session.served.value;
-  peer.session = {};
-  peer.joined = false;
 }
 
 void Transfer::drive() {
@@ -347,9 +339,7 @@ void Transfer::halt(Phase after) {
 }
 
 void Transfer::leave_swarm(ports::Task then) {
-  for (auto& [id, record] : sources_) {
-    if (core::is_peer(id)) end_session(record);
-  }
+  for (auto& [id, record] : sources_) record.joined = false;
   if (member_ == nullptr) return then();
   ports::SwarmMember* const member = member_.get();
   member->leave(on_loop([this, then = std::move(then)]() mutable {
@@ -375,17 +365,17 @@ void Transfer::release_content() {
     return;
   }
   if (store_ == nullptr) return finish_stop();
-  fold_ledger();
-  const std::shared_ptr<ports::ContentStore> store = std::move(store_);
-  store_.reset();
-  auto released = [task = on_loop([this] { finish_stop(); })](const Result<void>&) mutable {
-    task();
-  };
+  // Closing decides what becomes of unfinished pieces: only then the figures are final.
+  auto released = [task = on_loop([this] {
+                     fold_ledger();
+                     store_.reset();
+                     finish_stop();
+                   })](const Result<void>&) mutable { task(); };
   if (purge_) {
     may_have_pieces_ = false;
-    ports_.store.purge(store, std::move(released));
+    ports_.store.purge(store_, std::move(released));
   } else {
-    ports_.store.close(store, std::move(released));
+    ports_.store.close(store_, std::move(released));
   }
 }
 
@@ -398,12 +388,10 @@ void Transfer::finish_stop() {
   for (ports::Task& task : std::exchange(stopped_, {})) task();
 }
 
+// The ids of the sources end with the opening of the content; their figures do not.
 void Transfer::fold_ledger() {
-  for (const ports::SourceLedger& entry : store_->ledger()) {
-    SourceRecord& record = sources_[entry.source];
-    record.received += entry.received.value;
-    record.wasted += (entry.received - entry.useful).value;  // what is unfinished now is lost
-  }
+  add_present_sources(former_sources_);
+  sources_.clear();
 }
 
 void Transfer::set_error(std::optional<Error> error) {
@@ -431,24 +419,29 @@ FileStatus Transfer::status() const {
                     .completed = phase_ == Phase::delivered};
 }
 
-std::vector<SourceStats> Transfer::sources() const {
-  std::map<core::SourceId, SourceStats> stats;
-  for (const auto& [id, record] : sources_) {
-    stats[id] = {.kind = core::is_peer(id) ? SourceKind::peer : SourceKind::origin,
-                 .name = record.name,
-                 .received_bytes = record.received + record.session.wasted.value,
-                 .wasted_bytes = record.wasted + record.session.wasted.value,
-                 .served_bytes = record.served + record.session.served.value,
-                 .banned = record.banned};
-  }
+void Transfer::add_present_sources(std::vector<SourceStats>& list) const {
+  std::map<core::SourceId, ports::SourceLedger> given;
   if (store_ != nullptr) {
-    for (const ports::SourceLedger& entry : store_->ledger()) {
-      stats[entry.source].received_bytes += entry.received.value;
-      stats[entry.source].wasted_bytes += entry.wasted.value;
-    }
+    for (const ports::SourceLedger& entry : store_->ledger()) given[entry.source] = entry;
   }
-  std::vector<SourceStats> list;
-  for (auto& [id, entry] : stats) list.push_back(std::move(entry));
+  for (const auto& [id, record] : sources_) {
+    const SourceKind kind = core::is_peer(id) ? SourceKind::peer : SourceKind::origin;
+    const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
+      return s.kind == kind && s.name == record.name;
+    });
+    SourceStats& stats = known != list.end()
+                             ? *known
+                             : list.emplace_back(SourceStats{.kind = kind, .name = record.name});
+    stats.received_bytes += given[id].received.value + record.swarm.wasted.value;
+    stats.wasted_bytes += given[id].wasted.value + record.swarm.wasted.value;
+    stats.served_bytes += record.swarm.served.value;
+    stats.banned = stats.banned || record.banned;
+  }
+}
+
+std::vector<SourceStats> Transfer::sources() const {
+  std::vector<SourceStats> list = former_sources_;
+  add_present_sources(list);
   return list;
 }
 

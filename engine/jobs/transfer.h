@@ -66,13 +66,11 @@ class Transfer {
   void add_to(Progress& progress) const;
 
  private:
-  // Sums over the sessions of a peer, and over the openings of the content.
+  // One source in the present opening of the content. The store knows what it was given; what
+  // never got that far the swarm tells.
   struct SourceRecord {
     std::string name;
-    std::uint64_t received = 0;
-    std::uint64_t wasted = 0;
-    std::uint64_t served = 0;
-    core::PeerProgressed session;  // of a peer: totals of the running session
+    core::PeerProgressed swarm;
     bool joined = false;
     bool banned = false;
   };
@@ -101,7 +99,7 @@ class Transfer {
   void release_content();
   void finish_stop();
   void fold_ledger();
-  void end_session(SourceRecord& peer);
+  void add_present_sources(std::vector<SourceStats>& list) const;
 
   const Ports& ports_;
   const EngineSettings& settings_;
@@ -127,6 +125,7 @@ class Transfer {
   std::unique_ptr<ports::SwarmMember> member_;
   std::shared_ptr<ports::ContentStore> store_;
   std::map<core::SourceId, SourceRecord> sources_;
+  std::vector<SourceStats> former_sources_;  // of earlier openings
 
   // Tokens let late calls find out that what they belong to has ended: the object, or this run.
   std::shared_ptr<char> life_ = std::make_shared<char>();

@@ -6,8 +6,8 @@ get    one file from nginx on loopback, verified, against curl -o (which verifie
 peers  one file from one peer to another, against two libtorrent sessions with default settings
 
 Runs alternate (A B A B ...), after one of each that does not count. Medians are printed, and the
-median of the ratios pair by pair. Wall time is from the start of the process to its end; sessions of
-libtorrent are timed from adding the torrent to its last piece, so without their start.
+median of the ratios pair by pair. Wall time is from the start of the process to its end; sessions
+of libtorrent are timed from dialling the other to the last piece, so without their start.
 """
 
 import argparse

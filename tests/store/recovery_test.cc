@@ -226,7 +226,7 @@ TEST_F(Recovery, EveryBelievedPieceIsRightAfterKillsAtRandomPoints) {
     });
     char byte = 0;
     ASSERT_EQ(::read(ends[0], &byte, 1), 1);  // The child writes from now on.
-    ::usleep(random() % 30'000);              // the random point, not a wait for anything
+    ::usleep(random() % 30'000);              // tidy: allow sleep: this is the random point
     ::kill(child, SIGKILL);
     reap(child);
     ::close(ends[0]);

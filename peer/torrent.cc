@@ -124,7 +124,10 @@ void Torrent::on_piece_pass(lt::piece_index_t piece) {
   had_.insert(index);
   storage_->mark_verified(index);
   if (handed_.erase(index)) hand_over();
-  if (had_.full()) tell_trackers();
+}
+
+void Torrent::on_state(lt::torrent_status::state_t state) {
+  if (state == lt::torrent_status::seeding) tell_trackers();
 }
 
 // ---- connections -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import threading
 import unittest
 import urllib.parse
 
-from support import DEADLINE, MIB, LanwardTest, bytes_on_disk, sha256, wait_until
+from support import DEADLINE, KIB, MIB, LanwardTest, bytes_on_disk, sha256, wait_until
 
 
 class Peers(LanwardTest):
@@ -163,7 +163,9 @@ class DiscoveryByTracker(LanwardTest):
 
     def test_one_that_leaves_says_goodbye_to_the_tracker(self):
         tracker = self.start_tracker()
-        published = self.publish(self.start_origin(), MIB)
+        # Slow enough that the first announcement, of a peer that wants nothing from peers, is
+        # answered before the file is complete.
+        published = self.publish(self.start_origin(rate=512 * KIB), 4 * MIB)
         first = self.share(published, "--tracker", tracker.url)
         wait_until(lambda: first.port in tracker.ports(), "the peer announces itself")
         self.stop_sharing(first)

@@ -87,13 +87,6 @@ void Torrent::prioritise(core::PieceSpan pieces, bool allowed) {
     list.emplace_back(static_cast<int>(p.value), priority);
   }
   if_alive([&] { handle_.prioritize_pieces(list); });
-  if (allowed && !std::exchange(wanted_some_, true)) tell_trackers();
-}
-
-// A member that wants nothing is told to trackers as "paused", and for one that never was
-// "started" libtorrent says no goodbye either. So trackers hear of it when that changes.
-void Torrent::tell_trackers() {
-  if_alive([&] { handle_.force_reannounce(0, -1, lt::torrent_handle::ignore_min_interval); });
 }
 
 // ---- pieces that came by another way -----------------------------------------------------------
@@ -124,10 +117,6 @@ void Torrent::on_piece_pass(lt::piece_index_t piece) {
   had_.insert(index);
   storage_->mark_verified(index);
   if (handed_.erase(index)) hand_over();
-}
-
-void Torrent::on_state(lt::torrent_status::state_t state) {
-  if (state == lt::torrent_status::seeding) tell_trackers();
 }
 
 // ---- connections -------------------------------------------------------------------------------

@@ -45,11 +45,9 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
       const lt::peer_connection_handle& handle) override;
   void on_files_checked() override;
   void on_piece_pass(lt::piece_index_t piece) override;
-  void on_state(lt::torrent_status::state_t state) override;
 
  private:
   void prioritise(core::PieceSpan pieces, bool allowed);
-  void tell_trackers();
   void hand_over();  // announces what waits, as far as there is room
   std::vector<std::shared_ptr<Connection>> connections();
 

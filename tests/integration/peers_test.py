@@ -7,7 +7,7 @@ import threading
 import unittest
 import urllib.parse
 
-from support import DEADLINE, KIB, MIB, LanwardTest, bytes_on_disk, sha256, wait_until
+from support import DEADLINE, MIB, LanwardTest, bytes_on_disk, sha256, wait_until
 
 
 class Peers(LanwardTest):
@@ -160,16 +160,6 @@ class DiscoveryByTracker(LanwardTest):
         output = self.root / "two.img"
         self.get(str(path) + ".torrent", output, "--no-cdn")
         self.assertEqual(sha256(output), sha256(path))
-
-    def test_one_that_leaves_says_goodbye_to_the_tracker(self):
-        tracker = self.start_tracker()
-        # Slow enough that the first announcement, of a peer that wants nothing from peers, is
-        # answered before the file is complete.
-        published = self.publish(self.start_origin(rate=512 * KIB), 4 * MIB)
-        first = self.share(published, "--tracker", tracker.url)
-        wait_until(lambda: first.port in tracker.ports(), "the peer announces itself")
-        self.stop_sharing(first)
-        wait_until(lambda: not tracker.ports(), "the goodbye arrives")
 
     def test_a_tracker_that_is_down_delays_nothing(self):
         tracker = self.start_tracker()

@@ -89,15 +89,18 @@ class Origin:
     """nginx on a free port, with an account of what it sent.
 
     rate: bytes per second of each connection. ranges: False ignores range requests.
-    headers: extra reply headers. prefix: a command to start nginx with.
+    headers: extra reply headers. prefix: a command to start nginx with. send_buffer: of its
+    sockets, 0 for the system's own choice.
     """
 
-    def __init__(self, root, rate=0, ranges=True, headers=None, prefix=()):
+    def __init__(self, root, rate=0, ranges=True, headers=None, prefix=(),
+                 send_buffer=SEND_BUFFER):
         self.root = root
         self.www = root / "www"
         self.www.mkdir(parents=True)
         self.rate, self.ranges, self.headers = rate, ranges, headers or {}
         self.prefix = list(prefix)
+        self.send_buffer = f" sndbuf={send_buffer}" if send_buffer else ""
         self.log = root / "access.log"
         self.process = None
         for _ in range(START_TRIES):
@@ -115,12 +118,12 @@ class Origin:
         extra += "" if self.ranges else "    max_ranges 0;\n"
         return (f"daemon off;\nmaster_process off;\npid {self.root}/nginx.pid;\n"
                 f"error_log {self.root}/error.log;\nevents {{ worker_connections 256; }}\n"
-                f"http {{\n{temporary}"
+                f"http {{\n  sendfile on;\n{temporary}"
                 f"  log_format account '$request_method $uri $status $body_bytes_sent "
                 f"$http_range';\n"
                 f"  access_log {self.log} account;\n"
                 f"  types {{ application/x-bittorrent torrent; }}\n"
-                f"  server {{\n    listen 127.0.0.1:{self.port} sndbuf={SEND_BUFFER};\n"
+                f"  server {{\n    listen 127.0.0.1:{self.port}{self.send_buffer};\n"
                 f"    root {self.www};\n    limit_rate {self.rate};\n{extra}"
                 f"    location = /.status {{ stub_status; access_log off; }}\n  }}\n}}\n")
 

@@ -78,8 +78,9 @@ EngineImpl::~EngineImpl() {
 
 void EngineImpl::close() {
   if (loop_ == nullptr || loop_->is_current_thread()) return;
+  const bool first = !closed_.exchange(true);
   const std::unique_lock no_calls(calls_);
-  if (closed_.exchange(true)) return;
+  if (!first) return;
   if (engine_ != nullptr) {  // else it was never opened whole
     auto closed = std::make_shared<std::promise<void>>();
     std::future<void> future = closed->get_future();
@@ -101,6 +102,7 @@ Result<void> EngineImpl::await_job(const JobId& id,
                                    ports::MoveFunction<void(jobs::Job&, jobs::Job::Done)> f) {
   auto promise = std::make_shared<std::promise<Result<void>>>();
   std::future<Result<void>> future = promise->get_future();
+  if (auto refusal = refuse_call(); !refusal) return refusal;
   const std::shared_lock running(calls_);
   if (auto refusal = refuse_call(); !refusal) return refusal;
   loop_->post([&] {

@@ -53,6 +53,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   template <class F>
   auto call(F f) -> std::invoke_result_t<F> {
     using R = std::invoke_result_t<F>;
+    if (auto refusal = refuse_call(); !refusal) return tl::unexpected(refusal.error());
     const std::shared_lock running(calls_);
     if (auto refusal = refuse_call(); !refusal) return tl::unexpected(refusal.error());
     std::promise<R> promise;
@@ -69,7 +70,8 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   std::unique_ptr<ports::Swarm> swarm_;
   std::unique_ptr<jobs::Engine> engine_;
   std::optional<std::uint16_t> listen_port_;
-  // Held shared by every call, alone by close(): no call is left waiting for a stopped loop.
+  // Held shared by every call, alone by close(): no call is left waiting for a stopped loop. A call
+  // looks at closed_ before it locks, or callers could keep close() out, and again afterwards.
   std::shared_mutex calls_;
   std::atomic<bool> closed_{false};
 };

@@ -20,6 +20,9 @@ constexpr std::ptrdiff_t kExtensionByte = 5;
 constexpr char kExtensionBit = 0x10;
 // Key of the extension handshake that carries the random number of a swarm membership.
 constexpr const char* kMemberKey = "lw_id";
+// Ticks of a second that an incoming peer gets to tell the port it listens on, by which it is known
+// again later. One that never does is known by its peer id.
+constexpr int kHandshakeTicks = 3;
 
 }  // namespace
 
@@ -166,7 +169,7 @@ void Connection::sent_payload(int bytes) {
 }
 
 void Connection::tick() {
-  if (!admitted()) return;
+  if (peer_ == nullptr && (++ticks_ < kHandshakeTicks || !admitted())) return;
   if (const auto torrent = torrent_.lock()) torrent->storage().settle();
   sources_->tell_progress(*peer_);
 }

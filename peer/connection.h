@@ -59,6 +59,7 @@ class Connection final : public lt::peer_plugin {
   core::PieceSet pieces_;
   bool pieces_known_ = false;
   std::uint32_t padding_queued_ = 0;  // bytes on their way out that are not of the file
+  int ticks_ = 0;
   bool ended_ = false;
 };
 

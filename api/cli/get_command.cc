@@ -119,7 +119,7 @@ class Get {
     options.listen = options_.listen;
     options.peers_enabled = options_.use_peers;
     options.progress_interval = reporter_.interval();
-    auto engine = Engine::open(std::move(options));
+    auto engine = Engine::open(options);
     if (!engine) return tl::unexpected(engine.error());
     engine_ = *std::move(engine);
     if (const auto port = engine_->listen_port()) {

@@ -161,7 +161,7 @@ Engine& Engine::operator=(Engine&& other) noexcept {
 }
 Engine::~Engine() { close(); }
 
-Result<Engine> Engine::open(EngineOptions options) {
+Result<Engine> Engine::open(const EngineOptions& options) {
   auto impl = host::EngineImpl::open(options);
   if (!impl) return tl::unexpected(impl.error());
   return Engine(std::move(*impl));
@@ -195,7 +195,7 @@ Job::Job(std::weak_ptr<host::EngineImpl> engine, JobId id) : engine_(std::move(e
 
 JobId Job::id() const { return id_; }
 
-Result<void> Job::add_file(FileRequest file) {
+Result<void> Job::add_file(const FileRequest& file) {
   const auto engine = engine_.lock();
   if (engine == nullptr) return engine_closed();
   auto spec = host::resolve(file, engine->peers_enabled());

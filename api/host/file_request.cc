@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -120,7 +120,8 @@ Result<std::vector<std::uint8_t>> read_document(const std::string& path) {
   std::vector<std::uint8_t> bytes(error ? 0 : size);
   file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   if (error || !file) {
-    return fail(ErrorCode::disk_io, path + ": cannot be read: " + std::strerror(errno));
+    return fail(ErrorCode::disk_io,
+                path + ": cannot be read: " + std::generic_category().message(errno));
   }
   return bytes;
 }
@@ -154,9 +155,9 @@ Result<std::string> place(const std::string& destination, const std::string& sug
                                             " does not exist; create it first");
   }
   if (::access(directory.c_str(), W_OK | X_OK) != 0) {
-    return fail(ErrorCode::destination, "destination " + path.string() + ": the directory " +
-                                            directory.string() +
-                                            " is not writable: " + std::strerror(errno));
+    return fail(ErrorCode::destination,
+                "destination " + path.string() + ": the directory " + directory.string() +
+                    " is not writable: " + std::generic_category().message(errno));
   }
   return path.string();
 }

@@ -14,9 +14,7 @@ constexpr std::size_t kJobsMax = 100'000;
 
 JobId random_id(core::Prng& prng) {
   JobId id;
-  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    id.bytes[i] = static_cast<std::uint8_t>(prng.next());
-  }
+  for (std::uint8_t& byte : id.bytes) byte = static_cast<std::uint8_t>(prng.next());
   id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0fU) | 0x40U);  // RFC 9562, version 4
   id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3fU) | 0x80U);
   return id;

@@ -44,7 +44,7 @@ Transfer::~Transfer() {
   run_.reset();
   client_.reset();
   member_.reset();
-  if (store_ != nullptr) ports_.store.close(store_, [](Result<void>) {});
+  if (store_ != nullptr) ports_.store.close(store_, [](const Result<void>&) {});
 }
 
 // ---- life --------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ void Transfer::open_content() {
                      &store = ports_.store](Result<std::shared_ptr<ports::ContentStore>> opened) {
                       loop.post([this, life, &store, opened = std::move(opened)]() mutable {
                         if (!life.expired()) return on_opened(std::move(opened));
-                        if (opened) store.close(*opened, [](Result<void>) {});
+                        if (opened) store.close(*opened, [](const Result<void>&) {});
                       });
                     });
 }
@@ -426,8 +426,9 @@ void Transfer::add_present_sources(std::vector<SourceStats>& list) const {
   }
   for (const auto& [id, record] : sources_) {
     const SourceKind kind = core::is_peer(id) ? SourceKind::peer : SourceKind::origin;
+    const std::string& name = record.name;
     const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
-      return s.kind == kind && s.name == record.name;
+      return s.kind == kind && s.name == name;
     });
     SourceStats& stats = known != list.end()
                              ? *known

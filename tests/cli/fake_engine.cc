@@ -30,8 +30,8 @@ Engine::~Engine() {
   if (impl_) fake_engine().closed = true;
 }
 
-Result<Engine> Engine::open(EngineOptions options) {
-  fake_engine().opened = std::move(options);
+Result<Engine> Engine::open(const EngineOptions& options) {
+  fake_engine().opened = options;
   if (fake_engine().open_error) return tl::unexpected(*fake_engine().open_error);
   return Engine(std::make_shared<host::EngineImpl>());
 }
@@ -48,10 +48,10 @@ std::optional<std::uint16_t> Engine::listen_port() const {
 
 Job::Job(std::weak_ptr<host::EngineImpl> engine, JobId id) : engine_(std::move(engine)), id_(id) {}
 
-Result<void> Job::add_file(FileRequest file) {
+Result<void> Job::add_file(const FileRequest& file) {
   auto& fake = fake_engine();
   if (fake.file.destination.empty()) fake.file.destination = file.destination;
-  fake.added = std::move(file);
+  fake.added = file;
   if (fake.add_file_error) return tl::unexpected(*fake.add_file_error);
   return {};
 }

@@ -181,6 +181,8 @@ class DiscoveryOnTheLan(LanwardTest):
             if self.ip("netns", "add", space).returncode:
                 self.skipTest("network name spaces need root")
             self.addCleanup(self.ip, "netns", "del", space)
+            if self.ip("-n", space, "link").returncode:
+                self.skipTest("network name spaces cannot be entered here")
         left, right = self.spaces
         added = self.ip("link", "add", "lan0", "netns", left, "type", "veth", "peer", "name",
                         "lan0", "netns", right)

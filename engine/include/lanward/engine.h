@@ -37,7 +37,7 @@ class Engine {
  public:
   // Opens the cache and starts the engine. Errors: invalid_argument, in_use (another engine owns
   // the cache directory), disk_io, disk_full, network (the listen address cannot be bound).
-  [[nodiscard]] static Result<Engine> open(EngineOptions options);
+  [[nodiscard]] static Result<Engine> open(const EngineOptions& options);
 
   Engine(Engine&&) noexcept;
   Engine& operator=(Engine&&) noexcept;

@@ -56,7 +56,7 @@ class Job {
 
   // Adds a file. The job must not be cancelled or acknowledged. Nothing is fetched before resume().
   // Errors: invalid_argument (names the field), invalid_state.
-  Result<void> add_file(FileRequest file);
+  Result<void> add_file(const FileRequest& file);
 
   // Starts or restarts the transfer. Errors: invalid_argument for a job without files,
   // invalid_state if cancelled or acknowledged.

@@ -41,13 +41,15 @@ class FakeOrigins final : public ports::OriginSource {
     auto [id, request] = take();
     request.facts(core::RequestFailed{id, {kind, core::Duration{0}, request.url + ": refused"}});
   }
-  // Serves the oldest range in full.
+  // Serves the oldest range in full. A sink that takes no more ends it; the fake knows no pause.
   void serve() {
     auto [id, request] = take();
     std::vector<std::byte> bytes(16 * core::kKiB);
     for (std::uint64_t at = request.span.begin; at < request.span.end; at += bytes.size()) {
       const auto size = std::min<std::uint64_t>(bytes.size(), request.span.end - at);
       if (request.sink->accept(std::span(bytes).first(size)) != ports::RangeSink::Accept::taken) {
+        request.facts(core::RequestFailed{
+            id, {core::FailureClass::local, core::Duration{0}, request.url + ": not taken"}});
         return;
       }
       bytes_served += size;
@@ -57,20 +59,24 @@ class FakeOrigins final : public ports::OriginSource {
     request.facts(core::RangeFinished{id});
   }
 
-  std::map<core::RequestId, Request> open;
+  // By client, then request: the ids of two clients may be the same.
+  std::map<std::pair<int, core::RequestId>, Request> open;
   int requests = 0;
   std::uint64_t bytes_served = 0;
 
  private:
   std::pair<core::RequestId, Request> take() {
     auto node = open.extract(open.begin());
-    return {node.key(), std::move(node.mapped())};
+    return {node.key().second, std::move(node.mapped())};
   }
 
   class Client final : public ports::OriginClient {
    public:
-    Client(FakeOrigins& owner, ports::FactSink facts) : owner_(owner), facts_(std::move(facts)) {}
-    ~Client() override { owner_.open.clear(); }
+    Client(FakeOrigins& owner, ports::FactSink facts)
+        : owner_(owner), number_(owner.clients_++), facts_(std::move(facts)) {}
+    ~Client() override {
+      std::erase_if(owner_.open, [this](const auto& r) { return r.first.first == number_; });
+    }
     void probe(core::RequestId id, const std::string& url) override { add(id, {"probe", url}); }
     void fetch_document(core::RequestId id, const std::string& url, core::ByteCount) override {
       add(id, {"document", url});
@@ -80,17 +86,20 @@ class FakeOrigins final : public ports::OriginSource {
       add(id, {"range", range.url, range.span, range.validator, std::move(sink)});
     }
     void continue_range(core::RequestId) override {}
-    void cancel(core::RequestId id) override { owner_.open.erase(id); }
+    void cancel(core::RequestId id) override { owner_.open.erase({number_, id}); }
 
    private:
     void add(core::RequestId id, Request request) {
       ++owner_.requests;
       request.facts = facts_;
-      owner_.open.emplace(id, std::move(request));
+      owner_.open.emplace(std::pair{number_, id}, std::move(request));
     }
     FakeOrigins& owner_;
+    const int number_;
     ports::FactSink facts_;
   };
+
+  int clients_ = 0;
 };
 
 }  // namespace lanward::testing

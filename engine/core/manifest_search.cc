@@ -117,6 +117,7 @@ void ManifestSearch::on(const DocumentFetched& fact) {
       .content = manifest->content,
       .origin = origin_,
       .probed_url = origin_.url.empty() ? std::string() : options_.urls[probed_url_],
+      .urls = options_.urls,
       .note = {}};
   result.manifest = std::move(*manifest);
   outcome_ = std::move(result);
@@ -165,6 +166,8 @@ void ManifestSearch::finish_without_manifest() {
                           .content = content_of(origin_, sha256_),
                           .origin = origin_,
                           .probed_url = options_.urls[probed_url_],
+                          // Nothing vouches for a mirror's bytes being the same.
+                          .urls = {options_.urls[probed_url_]},
                           .note = "no manifest found (" + none_because_ +
                                   "): HTTP only, nothing but the transport vouches for the bytes"};
 }

@@ -32,6 +32,7 @@ struct SearchResult {
   Content content;                   // of the manifest, or of the origin's facts
   OriginFacts origin;                // of the URL that answered the probe, if one was probed
   std::string probed_url;            // as it was in the options; empty if none was probed
+  std::vector<std::string> urls;     // those to fetch from, in order of preference
   std::string note;                  // why there is no manifest; empty when there is one
 };
 

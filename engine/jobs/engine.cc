@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "engine/jobs/countdown.h"
+
 namespace lanward::jobs {
 namespace {
 
@@ -48,14 +50,8 @@ std::vector<JobId> Engine::ids() const {
 }
 
 void Engine::close(ports::Task done) {
-  struct Countdown {
-    std::size_t left;
-    ports::Task done;
-  };
-  auto countdown = std::make_shared<Countdown>(Countdown{jobs_.size() + 1, std::move(done)});
-  const auto one_less = [countdown] {
-    if (--countdown->left == 0) countdown->done();
-  };
+  // One more than there are, so that none at all ends it too.
+  const auto one_less = countdown(jobs_.size() + 1, std::move(done));
   for (const auto& [id, job] : jobs_) job->close(one_less);
   one_less();
 }

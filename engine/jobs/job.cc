@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/core/prng.h"
+#include "engine/jobs/countdown.h"
 
 namespace lanward::jobs {
 namespace {
@@ -126,14 +127,8 @@ void Job::close(ports::Task done) {
 }
 
 void Job::stop_all(bool purge, ports::Task done) {
-  struct Countdown {
-    std::size_t left;
-    ports::Task done;
-  };
-  auto countdown = std::make_shared<Countdown>(Countdown{transfers_.size() + 1, std::move(done)});
-  const auto one_less = [countdown] {
-    if (--countdown->left == 0) countdown->done();
-  };
+  // One more than there are, so that none at all ends it too.
+  const auto one_less = countdown(transfers_.size() + 1, std::move(done));
   for (const auto& transfer : transfers_) {
     const bool delivered = transfer->phase() == Phase::delivered;
     transfer->stop(purge && !delivered, one_less);

@@ -74,7 +74,7 @@ void Transfer::found(core::SearchResult result) {
   validator_ =
       result.origin.strong_etag.empty() ? result.origin.last_modified : result.origin.strong_etag;
   integrity_ = result.manifest ? Integrity::manifest : Integrity::transport;
-  if (!result.manifest) spec_.urls = {result.probed_url};  // nothing else vouches for a mirror
+  spec_.urls = std::move(result.urls);
   spec_.manifest = std::move(result.manifest);
   open_content();
 }

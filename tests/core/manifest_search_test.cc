@@ -138,6 +138,18 @@ TEST(ManifestSearch, WithoutAManifestAnotherVersionIsAnotherContent) {
   EXPECT_NE(ids[0], ids[1]);
 }
 
+TEST(ManifestSearch, MirrorsAreUsedOnlyWithAManifestThatVouchesForThem) {
+  const std::vector<std::string> urls = {kUrl, "http://mirror/file.iso"};
+  Search with(urls);
+  with.probed(plain_facts());
+  with.document(small_manifest());
+  EXPECT_EQ((*with.outcome())->urls, urls);
+  Search without(urls);
+  without.probed(plain_facts());
+  without.failed(FailureClass::permanent);
+  EXPECT_EQ((*without.outcome())->urls, std::vector<std::string>{kUrl});
+}
+
 TEST(ManifestSearch, AWebPageInPlaceOfTheSidecarIsNoManifest) {
   Search s({kUrl});
   s.probed(plain_facts());

@@ -26,7 +26,7 @@ Peer* Sources::connected(const std::string& key, const std::string& address) {
   }
   Peer& peer = *it->second;
   if (peer.banned) return nullptr;
-  if (peer.connections++ == 0) send(core::PeerJoined{peer.id, peer.address});
+  if (peer.connections++ == 0) send(core::PeerJoined{.peer = peer.id, .address = peer.address});
   return &peer;
 }
 

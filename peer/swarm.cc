@@ -185,6 +185,8 @@ class Member final : public ports::SwarmMember {
   void announce(core::PieceIndex piece) override {
     network_->post([torrent = torrent_, piece] { torrent->announce(piece); });
   }
+  void send(std::span<const core::SourceId>, const core::LeaseMessage&) override {}
+  void connect(const core::Endpoint&) override {}
   void ban(core::SourceId peer) override {
     network_->post([torrent = torrent_, peer] { torrent->ban(peer); });
   }

@@ -28,6 +28,8 @@ class SimSwarmMember final : public ports::SwarmMember {
   void allow(core::PieceSpan pieces) override { site_.allow(id_, pieces); }
   void reserve(core::PieceSpan pieces) override { site_.reserve(id_, pieces); }
   void announce(core::PieceIndex piece) override { site_.announce(id_, piece); }
+  void send(std::span<const core::SourceId>, const core::LeaseMessage&) override {}
+  void connect(const core::Endpoint&) override {}
   void ban(core::SourceId peer) override { site_.ban(id_, peer); }
   void leave(ports::Task done) override {
     site_.leave(id_);
@@ -126,7 +128,7 @@ void Site::add_neighbour(MemberId to, MemberId id) {
   Neighbour& n = self.neighbours[id];
   n.source = core::SourceId{self.next_source++};
   n.has = core::PieceSet(self.have.universe());
-  self.facts(core::PeerJoined{n.source, address_of(member(id).place.host)});
+  self.facts(core::PeerJoined{.peer = n.source, .address = address_of(member(id).place.host)});
   queue_.after(latency(id, to), [this, to, id, source = n.source, pieces = member(id).have] {
     receive_bitfield(to, id, source, pieces);
   });

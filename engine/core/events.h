@@ -9,6 +9,7 @@
 #include <lanward/error.h>
 
 #include "engine/core/content.h"
+#include "engine/core/lease_message.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/units.h"
 
@@ -77,7 +78,9 @@ struct RequestFailed {
 
 struct PeerJoined {
   SourceId peer;
-  std::string address;
+  std::string address;  // for people
+  Endpoint endpoint;    // where it accepts connections, as far as that is known
+  bool leases = false;  // it understands lease messages
 };
 struct PeerLeft {
   SourceId peer;
@@ -89,6 +92,15 @@ struct PeerHasPieces {
 struct PeerHasPiece {
   SourceId peer;
   PieceIndex piece;
+};
+// Several at once, in the order in which they came: large swarms tell them in batches.
+struct PeersHavePieces {
+  std::vector<PeerHasPiece> news;
+};
+// A lease message came from a connected peer.
+struct PeerMessage {
+  SourceId peer;
+  LeaseMessage message;
 };
 // Totals over all sessions of the peer. `wasted` never reached the store (redundant blocks).
 struct PeerProgressed {
@@ -116,7 +128,7 @@ struct Tick {};
 
 using Event = std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished,
                            RequestFailed, PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece,
-                           PeerProgressed, PieceVerified, PieceFailed, StoreFailed, Tick>;
+                           PeersHavePieces, PeerMessage, PeerProgressed, PieceVerified, PieceFailed, StoreFailed, Tick>;
 
 // ---- commands ----------------------------------------------------------------------------------
 
@@ -143,6 +155,15 @@ struct BanSource {
   SourceId source;
   std::string reason;
 };
+// To connected peers that understand lease messages.
+struct SendMessage {
+  std::vector<SourceId> to;
+  LeaseMessage message;
+};
+// Connect to this peer if it is not connected; whether it succeeds is told by PeerJoined only.
+struct ConnectPeer {
+  Endpoint endpoint;
+};
 // The transfer cannot go on until it is resumed; the last command.
 struct GiveUp {
   Error error;
@@ -154,6 +175,6 @@ struct ReportTransient {
 struct ClearTransient {};
 
 using Command = std::variant<FetchRange, CancelRequest, AllowFromPeers, ReserveForOrigin, BanSource,
-                             GiveUp, ReportTransient, ClearTransient>;
+                             SendMessage, ConnectPeer, GiveUp, ReportTransient, ClearTransient>;
 
 }  // namespace lanward::core

@@ -212,6 +212,10 @@ void Scheduler::on(const PeerHasPiece& fact, Instant) {
   if (it->second.has.insert(fact.piece)) set_availability(fact.piece, it->second, 1);
 }
 
+void Scheduler::on(const PeersHavePieces& fact, Instant now) {
+  for (const PeerHasPiece& news : fact.news) on(news, now);
+}
+
 void Scheduler::on(const PeerProgressed& fact, Instant now) {
   const auto it = peers_.find(fact.peer);
   if (it == peers_.end() || fact.received <= it->second.received) return;

@@ -77,6 +77,7 @@ class Scheduler {
   void on(const PeerLeft& fact, Instant now);
   void on(const PeerHasPieces& fact, Instant now);
   void on(const PeerHasPiece& fact, Instant now);
+  void on(const PeersHavePieces& fact, Instant now);
   void on(const PeerProgressed& fact, Instant now);
   void on(const PieceVerified& fact, Instant now);
   void on(const PieceFailed& fact, Instant now);

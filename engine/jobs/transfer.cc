@@ -260,6 +260,12 @@ void Transfer::execute(const core::Command& command) {
                    sources_[c.source].banned = true;
                    if (core::is_peer(c.source) && member_ != nullptr) member_->ban(c.source);
                  },
+                 [&](const core::SendMessage& c) {
+                   if (member_ != nullptr) member_->send(c.to, c.message);
+                 },
+                 [&](const core::ConnectPeer& c) {
+                   if (member_ != nullptr) member_->connect(c.endpoint);
+                 },
                  [&](const core::GiveUp& c) { fail_with(c.error); },
                  [&](const core::ReportTransient& c) { set_error(c.error); },
                  [&](const core::ClearTransient&) { set_error(std::nullopt); },

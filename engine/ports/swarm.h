@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "engine/core/content.h"
+#include "engine/core/lease_message.h"
 #include "engine/core/units.h"
 #include "engine/ports/content_store.h"
 #include "engine/ports/loop.h"
@@ -23,7 +25,7 @@ struct SwarmRequest {
 };
 
 // Membership of one transfer in a swarm. Loop thread only. Blocks from peers go to the store;
-// facts (PeerJoined, PeerLeft, PeerHas..., PeerProgressed) to the sink. Destroying it without
+// facts (PeerJoined, PeerLeft, PeerHas..., PeerMessage, PeerProgressed) to the sink. Destroying it without
 // leave() leaves too.
 class SwarmMember {
  public:
@@ -33,6 +35,11 @@ class SwarmMember {
   virtual void reserve(core::PieceSpan pieces) = 0;
   // A piece is verified in the store: offer it to peers (also if peers delivered it: idempotent).
   virtual void announce(core::PieceIndex piece) = 0;
+  // Sends a lease message, at once and in order per peer, as far as the peers are connected and
+  // understand it. What cannot be sent is dropped; lease messages bear loss.
+  virtual void send(std::span<const core::SourceId> to, const core::LeaseMessage& message) = 0;
+  // Dials the peer unless it is connected or banned. One try; success is told by PeerJoined.
+  virtual void connect(const core::Endpoint& endpoint) = 0;
   // Drops the peer's session and refuses it from now on.
   virtual void ban(core::SourceId peer) = 0;
   // Drops every session and refuses new ones; `done` is posted to the loop when the store is no

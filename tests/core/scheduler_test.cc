@@ -60,7 +60,7 @@ class Fixture {
     drain();
   }
   void peer_has(std::uint32_t n, std::string_view picture) {
-    fact(PeerJoined{peer(n), "10.0.0." + std::to_string(n) + ":1"});
+    fact(PeerJoined{.peer = peer(n), .address = "10.0.0." + std::to_string(n) + ":1"});
     fact(PeerHasPieces{peer(n), set_of(picture)});
   }
   void verified(std::uint32_t piece, SourceId from = kOrigin) {
@@ -197,7 +197,7 @@ TEST(Scheduler, TheHoldForExpectedPeersEnds) {
 TEST(Scheduler, APieceAnnouncedLaterIsAllowedUnlessTheOriginIsAskedAlready) {
   Fixture s({.have = "........", .policy = {.origin_requests_max = 2}});
   EXPECT_EQ(s.asked(), "oo......");
-  s.fact(PeerJoined{peer(1), "10.0.0.1:1"});
+  s.fact(PeerJoined{.peer = peer(1), .address = "10.0.0.1:1"});
   s.fact(PeerHasPiece{peer(1), PieceIndex{0}});
   s.fact(PeerHasPiece{peer(1), PieceIndex{7}});
   EXPECT_EQ(s.allowed(), ".......p");
@@ -399,7 +399,7 @@ TEST(Scheduler, LateFactsOfUnknownRequestsAndPeersAreDropped) {
   s.fact(RequestFailed{RequestId{999}, {}});
   s.fact(PeerHasPiece{peer(9), PieceIndex{1}});
   s.fact(PeerLeft{peer(9)});
-  s.fact(PeerJoined{peer(1), "a"});
+  s.fact(PeerJoined{.peer = peer(1), .address = "a"});
   s.fact(PeerHasPiece{peer(1), PieceIndex{4'000'000}});
   s.fact(PeerHasPieces{peer(1), PieceSet(3)});
   EXPECT_EQ(s.asked(), before);
@@ -408,7 +408,7 @@ TEST(Scheduler, LateFactsOfUnknownRequestsAndPeersAreDropped) {
 TEST(Scheduler, CompletingCancelsWhatIsStillAsked) {
   Fixture s({.have = "xxx."});
   EXPECT_EQ(s.live_.size(), 1U);
-  s.fact(PeerJoined{peer(1), "a"});
+  s.fact(PeerJoined{.peer = peer(1), .address = "a"});
   s.verified(3, peer(1));
   EXPECT_TRUE(s.scheduler_.complete());
   EXPECT_TRUE(s.live_.empty());

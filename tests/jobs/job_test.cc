@@ -138,7 +138,7 @@ TEST_F(JobTest, PiecesOfPeersAreAllowedAndNotAskedFromTheOrigin) {
   FileSpec file = spec();
   file.peers = {"10.0.0.1:1"};
   start(std::move(file));
-  swarm_.facts(core::PeerJoined{kPeer, "10.0.0.1:1"});
+  swarm_.facts(core::PeerJoined{.peer = kPeer, .address = "10.0.0.1:1"});
   core::PieceSet all(kPieces);
   for (std::uint32_t i = 0; i < kPieces; ++i) all.insert(core::PieceIndex{i});
   swarm_.facts(core::PeerHasPieces{kPeer, all});

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,8 @@ class FakeSwarm final : public ports::Swarm {
   std::set<std::uint32_t> allowed;
   std::set<std::uint32_t> announced;
   std::set<core::SourceId> banned;
+  std::vector<std::pair<core::SourceId, core::LeaseMessage>> sent;
+  std::vector<core::Endpoint> dialled;
   ports::FactSink facts;  // of the latest join
   std::shared_ptr<ports::ContentStore> store;
 
@@ -43,6 +46,10 @@ class FakeSwarm final : public ports::Swarm {
       for (auto p = pieces.begin; p < pieces.end; ++p) owner_.allowed.erase(p.value);
     }
     void announce(core::PieceIndex piece) override { owner_.announced.insert(piece.value); }
+    void send(std::span<const core::SourceId> to, const core::LeaseMessage& message) override {
+      for (const core::SourceId peer : to) owner_.sent.emplace_back(peer, message);
+    }
+    void connect(const core::Endpoint& endpoint) override { owner_.dialled.push_back(endpoint); }
     void ban(core::SourceId peer) override { owner_.banned.insert(peer); }
     void leave(ports::Task done) override {
       ++owner_.leaves;

@@ -126,9 +126,10 @@ struct StoreFailed {
 
 struct Tick {};
 
-using Event = std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished,
-                           RequestFailed, PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece,
-                           PeersHavePieces, PeerMessage, PeerProgressed, PieceVerified, PieceFailed, StoreFailed, Tick>;
+using Event =
+    std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished, RequestFailed,
+                 PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece, PeersHavePieces, PeerMessage,
+                 PeerProgressed, PieceVerified, PieceFailed, StoreFailed, Tick>;
 
 // ---- commands ----------------------------------------------------------------------------------
 

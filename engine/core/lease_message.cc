@@ -107,7 +107,7 @@ class Reader {
   std::string error_;
 };
 
-constexpr std::uint8_t kClaimModes = 3;
+constexpr std::uint8_t kClaimModes = 4;
 
 LeaseMessage read_claim(Reader& in) {
   Claim claim;
@@ -171,9 +171,8 @@ Result<LeaseMessage> decode(std::span<const std::uint8_t> bytes) {
   Reader in(bytes);
   const auto version = in.get<std::uint8_t>("version");
   if (in.ok() && version != kLeaseWireVersion) {
-    return fail(ErrorCode::unsupported,
-                "lease message of version " + std::to_string(version) + ", not " +
-                    std::to_string(kLeaseWireVersion));
+    return fail(ErrorCode::unsupported, "lease message of version " + std::to_string(version) +
+                                            ", not " + std::to_string(kLeaseWireVersion));
   }
   const auto kind = in.get<std::uint8_t>("kind");
   if (!in.ok()) return in.finish({});

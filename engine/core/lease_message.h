@@ -36,9 +36,10 @@ struct Hello {
 };
 
 enum class ClaimMode : std::uint8_t {
-  lease,  // a puller's run: nobody else fetches it
-  solo,   // of a peer that gave up waiting for others
-  hedge,  // a second try of a late piece; does not end the first
+  lease,      // a puller's run: nobody else fetches it
+  solo,       // of a peer that gave up waiting for others
+  hedge,      // a second try of a late piece; does not end the first
+  under_way,  // a lease told again to somebody who may not know it: its bytes come already
 };
 
 // "I am about to fetch these pieces." Runs are numbered by their claimer, each number used once.

@@ -13,41 +13,82 @@ struct Policy {
   // packet; more only crowd the link (RFC 9110 leaves it to courtesy, browsers use six).
   std::uint32_t origin_requests_max = 4;
 
-  // The same while peers are connected, 1..64: what is asked from the origin cannot come from a
-  // peer any more, and every piece in flight is one that nobody can share yet.
-  std::uint32_t origin_requests_max_with_peers = 2;
-
-  // Peers that start together visit the file in orders of their own, in steps of this share of it
-  // (1/n, 16..4096), so that two rarely ask for the same part.
-  std::uint32_t order_steps = 128;
-
   // Length of a range request, bytes, one piece..64 MiB. CDNs cache by slices of 1-16 MiB; longer
   // ranges only lose more when they break.
   ByteCount range_bytes_max{16 * kMiB};
 
   // A range lasts no longer than this at the measured rate, where peers may turn up: what is asked
-  // from the origin cannot come from a peer any more. 0.1..60 s.
+  // from the origin cannot come from a peer any more, nor be given to another puller. 0.1..60 s.
   Duration range_duration_max{std::chrono::seconds{2}};
 
   // Pieces that a range may still hold when work runs short: guided self-scheduling hands out
-  // remaining / (guide * requests), so the last ranges end together. 1..16.
+  // remaining / (guide * ranges at work), so the last ranges end together. 1..16.
   std::uint32_t range_guide = 2;
 
-  // No byte from any peer for this long while peers owe pieces: the origin takes over. 0.2..60 s.
-  // Four times the longest honest gap seen between pieces in a busy swarm (0.85 s).
-  Duration peer_stall{std::chrono::seconds{2}};
+  // Peers that fetch from the origin for all, 1..16. With one, its uplink feeds everybody; with
+  // many, each piece takes longer to arrive and so to be shared. Four to eight are best for every
+  // size of site.
+  std::uint32_t pullers = 8;
+
+  // Bytes in flight to the pullers last no longer than this at the site's rate, 0.1..60 s: on a
+  // slow WAN fewer pullers, so that pieces become shareable early.
+  Duration pullers_in_flight{std::chrono::seconds{1}};
+
+  // How long a claim waits for claims made at the same time, 1 ms..1 s: more than the worst message
+  // takes between two machines of a site, busy ones included. Grows to the maximum as late claims
+  // show that messages take longer.
+  Duration lease_settle{std::chrono::milliseconds{25}};
+  Duration lease_settle_max{std::chrono::milliseconds{200}};
+
+  // The next run is claimed this long before the present one ends, 0..10 s: settling then costs
+  // nothing. Above the settling time and a round trip to the origin.
+  Duration lease_prefetch{std::chrono::milliseconds{100}};
+
+  // A claimer that shows no new piece for this long, or for four times a piece's usual time, has
+  // broken its promise: its run is anybody's again. 0.5..600 s. A false alarm costs one piece.
+  Duration lease_promise{std::chrono::seconds{3}};
+
+  // Reports of progress without a new piece that extend a promise by a second each, 0..100.
+  std::uint32_t lease_slips_max = 4;
+
+  // Promises broken before a peer's claims are ignored, 1..100, and for how long, 1 s..1 day.
+  std::uint32_t lease_strikes_max = 3;
+  Duration lease_mute{std::chrono::seconds{60}};
+
+  // What may be fetched twice over the WAN to outrun a late piece at the end: per mille of the
+  // file, 0..1000, but at least so many pieces, 0..100.
+  std::uint32_t hedge_permille = 5;
+  std::uint32_t hedge_pieces_min = 2;
+
+  // No byte from anywhere for this long: this peer trusts nobody and fetches for itself. 0.2..600
+  // s. Four times the longest honest gap seen between pieces in a busy swarm (0.85 s).
+  Duration lease_patience{std::chrono::seconds{2}};
+  // The same while others report that they fetch from the origin: the price of fake reports.
+  Duration lease_patience_active{std::chrono::seconds{10}};
+
+  // Offers of a peer that has not delivered yet count this long, 0..10 s; again as long as bytes
+  // come. Above the time of a first piece on a working LAN; it is what a liar can delay.
+  Duration peer_credit{std::chrono::milliseconds{400}};
+
+  // Nothing is fetched from the origin before this time after the start, 0..1 day: peers first
+  // (Delivery Optimization's delay of HTTP).
+  Duration http_delay{0};
+
+  // A transfer slower than this over five seconds fetches for itself, whatever others do; 0: off.
+  ByteRate min_rate{0};
 
   // Peers slower than this share of the origin's measured rate (per cent, 1..100) lose work to it:
-  // a download is never slower than plain HTTP for long.
+  // a download is never slower than plain HTTP for long. Only while nobody else uses the WAN.
   std::uint32_t peer_rate_percent_min = 50;
 
   // Below this rate of the peers, and with no measured rate of the origin to compare, one piece is
   // asked from the origin to find out. 0..100 MB/s. 1 MiB/s: any working LAN is far above it.
   ByteRate peer_rate_probe{kMiB};
 
-  // How long the origin waits for peers that are known by address to say what they have. 0..10 s.
+  // How long the origin waits for peers that are known by address, 0..10 s; up to four times as
+  // long for the peer of the highest rank, so that one begins early and the others know it then.
   // Above the worst LAN round trip and connection set-up, inside what DNS, TCP and TLS take anyway.
-  Duration peer_hold{std::chrono::milliseconds{100}};
+  Duration peer_hold{std::chrono::milliseconds{60}};
 
   // With every origin gone and nobody offering a missing piece, this long passes before the
   // transfer gives up: peers need a moment to be found. 0..1 h.

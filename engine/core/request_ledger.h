@@ -31,6 +31,10 @@ class RequestLedger {
     const auto it = live_.find(id);
     return it == live_.end() ? nullptr : &it->second;
   }
+  [[nodiscard]] const OriginRequest* find(RequestId id) const {
+    const auto it = live_.find(id);
+    return it == live_.end() ? nullptr : &it->second;
+  }
   // Forgets the request; the last piece, if it was begun, keeps its prefix for the next request.
   void close(RequestId id) {
     const auto it = live_.find(id);

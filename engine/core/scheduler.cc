@@ -3,20 +3,21 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
-#include <limits>
-#include <numeric>
 #include <utility>
-
-#include "engine/core/overloaded.h"
 
 namespace lanward::core {
 namespace {
 
-// How often the peers' rate is looked at while they owe pieces.
+// How often the sources' rates are looked at.
 constexpr Duration kWatchInterval = std::chrono::milliseconds{250};
-
-// Share of the peers that one availability counter can hold; far above any connection limit.
-constexpr std::uint16_t kAvailabilityMax = std::numeric_limits<std::uint16_t>::max();
+// A peer that is new to a site begins when the others' names have been quiet for this long, a few
+// messages' time, but no later than that many times Policy::peer_hold.
+constexpr Duration kQuiet = std::chrono::milliseconds{20};
+constexpr int kHoldsMax = 6;
+// Requests that bring nothing for this long tell that the origin answers nobody.
+constexpr Duration kOriginSilence = std::chrono::milliseconds{500};
+// Slots of the meter behind Policy::min_rate: eight of them make five seconds.
+constexpr Duration kMinRateSlot = std::chrono::milliseconds{625};
 
 std::string describe(PieceIndex piece, const PieceLayout& layout) {
   const ByteSpan span = layout.bytes(piece);
@@ -24,22 +25,9 @@ std::string describe(PieceIndex piece, const PieceLayout& layout) {
          std::to_string(span.end - 1) + ")";
 }
 
-Error error_of(const Failure& failure) {
-  switch (failure.kind) {
-    case FailureClass::transient:
-    case FailureClass::rate_limited:
-      return {ErrorCode::network, failure.message};
-    case FailureClass::permanent:
-      return {ErrorCode::origin_rejected, failure.message};
-    case FailureClass::changed:
-      return {ErrorCode::content_changed, failure.message};
-    case FailureClass::protocol:
-      return {ErrorCode::origin_rejected, failure.message};
-    case FailureClass::no_ranges:
-    case FailureClass::local:
-      break;
-  }
-  return {ErrorCode::internal, failure.message};
+PeerKey key_of(Seed seed) {
+  constexpr std::uint64_t kKeyStream = 0x6b6579;  // apart from the other uses of the seed
+  return PeerKey{mix64(mix64(seed.value) ^ kKeyStream)};
 }
 
 }  // namespace
@@ -47,43 +35,27 @@ Error error_of(const Failure& failure) {
 Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed, Instant now)
     : policy_(options.policy),
       layout_(content.layout),
-      origin_names_(std::move(options.origins)),
       peers_possible_(options.peers_possible),
+      peers_expected_(options.peers_expected),
       started_(now),
-      step_pieces_(std::max(1U, layout_.piece_count() / policy_.order_steps)),
+      place_(static_cast<std::uint32_t>(rank_of(content.id, key_of(seed)) >> 32U)),
       prng_(seed),
-      verified_(std::move(options.have)),
-      open_(layout_.piece_count()),
-      wanted_(layout_.piece_count()),
-      allowed_(layout_.piece_count()),
-      origin_only_(layout_.piece_count()),
-      availability_(layout_.piece_count(), 0),
       requests_(layout_),
+      origins_(policy_, std::move(options.origins), now),
+      board_(layout_, std::move(options.have), peers_possible_, commands_),
+      peers_(policy_, layout_, board_),
+      claims_(policy_, layout_, board_),
+      roster_(content, key_of(seed), policy_, commands_, now),
+      puller_(policy_, content, board_, roster_, claims_, requests_, commands_, peers_possible_),
       peer_rate_(now),
+      total_rate_(now, kMinRateSlot),
       last_peer_byte_(now),
+      last_origin_byte_(now),
+      last_request_(now),
       last_offer_(now),
       last_progress_(now),
-      hold_until_(options.peers_expected ? now + policy_.peer_hold : now) {
-  if (verified_.universe() != layout_.piece_count()) verified_ = PieceSet(layout_.piece_count());
-  for (PieceIndex p{0}; p < layout_.all().end; ++p) {
-    if (verified_.contains(p)) continue;
-    open_.insert(p);
-    wanted_.insert(p);
-  }
-  for (std::uint32_t i = 0; i < origin_names_.size(); ++i) {
-    Origin origin{.id = SourceId{i},
-                  .ready_at = now,
-                  .backoff = {},
-                  .dead = {},
-                  .rate = RateMeter(now),
-                  .measured = {}};
-    origins_.push_back(std::move(origin));
-  }
-  step_order_.resize((layout_.piece_count() + step_pieces_ - 1) / step_pieces_);
-  std::iota(step_order_.begin(), step_order_.end(), 0U);
-  std::sort(step_order_.begin(), step_order_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return std::pair(mix64(seed.value ^ a), a) < std::pair(mix64(seed.value ^ b), b);
-  });
+      watch_at_(now + kWatchInterval),
+      judge_at_(now) {
   plan(now);
 }
 
@@ -102,7 +74,7 @@ std::optional<Command> Scheduler::poll_command(Instant) {
 
 std::optional<Instant> Scheduler::next_wakeup() const {
   if (finished_ || complete()) return std::nullopt;
-  return wake_at_;
+  return wake_.at;
 }
 
 // ---- facts about origins -----------------------------------------------------------------------
@@ -110,106 +82,68 @@ std::optional<Instant> Scheduler::next_wakeup() const {
 void Scheduler::on(const RangeProgressed& fact, Instant now) {
   OriginRequest* request = requests_.find(fact.request);
   if (request == nullptr || fact.end <= request->progressed) return;
-  Origin& origin = origins_[request->origin.value];
-  origin.rate.add(ByteCount{fact.end - request->progressed}, now);
-  origin.failures = 0;
-  origin.backoff.reset();
-  request->progressed = fact.end;
+  const ByteCount bytes{fact.end - std::exchange(request->progressed, fact.end)};
+  origins_.progressed(origins_.at(request->origin), bytes, now);
+  total_rate_.add(bytes, now);
+  last_origin_byte_ = now;
   last_progress_ = now;
+  if (!puller_.cut_reached(fact.request)) return;
+  commands_.emplace_back(CancelRequest{fact.request});
+  finish(fact.request, now);
 }
 
 void Scheduler::on(const RangeFinished& fact, Instant now) {
-  OriginRequest* request = requests_.find(fact.request);
+  const OriginRequest* request = requests_.find(fact.request);
   if (request == nullptr) return;
-  Origin& origin = origins_[request->origin.value];
   on(RangeProgressed{fact.request, request->span.end}, now);
-  origin.measured = origin.rate.rate(now);
-  origin.run_pieces = std::min(origin.run_pieces * 2, layout_.piece_count());
-  end_request(fact.request);
+  finish(fact.request, now);
+}
+
+void Scheduler::finish(RequestId id, Instant now) {
+  const OriginRequest* request = requests_.find(id);
+  if (request == nullptr) return;
+  origins_.finished(origins_.at(request->origin), layout_.piece_count(), now);
+  puller_.end(id);
 }
 
 void Scheduler::on(const RequestFailed& fact, Instant now) {
-  OriginRequest* request = requests_.find(fact.request);
+  const OriginRequest* request = requests_.find(fact.request);
   if (request == nullptr) return;
-  Origin& origin = origins_[request->origin.value];
-  const bool was_whole_file = request->whole_file;
-  end_request(fact.request);
-  const Failure& failure = fact.failure;
-  switch (failure.kind) {
-    case FailureClass::transient:
-    case FailureClass::rate_limited:
-      last_transient_ = error_of(failure);
-      origin.run_pieces = 1;
-      if (++origin.failures >= policy_.origin_failures_max) origin.dead = error_of(failure);
-      origin.ready_at =
-          std::max(origin.ready_at,
-                   now + std::max(failure.retry_after, origin.backoff.next(policy_, prng_)));
-      return;
-    case FailureClass::no_ranges:
-      if (was_whole_file) origin.dead = Error{ErrorCode::origin_rejected, failure.message};
-      origin.no_ranges = true;
-      return;
-    case FailureClass::local:
-      // The store reports its own failure; until it does, asking again at once would spin.
-      origin.ready_at = now + origin.backoff.next(policy_, prng_);
-      return;
-    case FailureClass::permanent:
-    case FailureClass::changed:
-    case FailureClass::protocol:
-      origin.dead = error_of(failure);
-      return;
-  }
-}
-
-void Scheduler::end_request(RequestId id) {
-  const OriginRequest* request = requests_.find(id);
-  if (request == nullptr) return;
-  const std::uint64_t handed_over = request->progressed;
-  const PieceSpan pieces{layout_.piece_at(request->span.begin),
-                         layout_.piece_at(request->span.end - 1) + 1};
-  requests_.close(id);
-  for (PieceIndex p = pieces.begin; p < pieces.end; ++p) {
-    // Pieces handed over whole await the store's verdict.
-    if (verified_.contains(p) || layout_.bytes(p).end <= handed_over) continue;
-    open_.insert(p);
-    reclassify(p);
-  }
+  OriginBook::Origin& origin = origins_.at(request->origin);
+  const bool whole_file = request->whole_file;
+  puller_.end(fact.request);
+  origins_.failed(origin, fact.failure, whole_file, prng_, now);
+  if (fact.failure.kind == FailureClass::rate_limited) roster_.slow_down(now);
 }
 
 // ---- facts about peers -------------------------------------------------------------------------
 
 void Scheduler::on(const PeerJoined& fact, Instant) {
-  Peer& peer = peers_[fact.peer];
-  if (peer.joined) return;
-  peer.joined = true;
-  peer.has = PieceSet(layout_.piece_count());
+  peers_.joined(fact);
+  if (peers_.speaks_leases(fact.peer)) roster_.link_up(fact.peer, fact.endpoint);
 }
 
-void Scheduler::on(const PeerLeft& fact, Instant) {
-  const auto it = peers_.find(fact.peer);
-  if (it == peers_.end() || !it->second.joined) return;
-  Peer& peer = it->second;
-  const PieceSet had = std::exchange(peer.has, PieceSet(layout_.piece_count()));
-  for (auto p = had.next(PieceIndex{0}); p; p = had.next(*p + 1)) set_availability(*p, peer, -1);
-  peer.joined = false;
+void Scheduler::on(const PeerLeft& fact, Instant now) {
+  peers_.left(fact.peer);
+  claims_.drop(fact.peer);
+  roster_.link_down(fact.peer, now);
 }
 
 void Scheduler::on(const PeerHasPieces& fact, Instant now) {
-  const auto it = peers_.find(fact.peer);
-  if (it == peers_.end() || !it->second.joined) return;
-  if (fact.pieces.universe() != layout_.piece_count()) return;
-  const PieceSet had = std::exchange(it->second.has, fact.pieces);
-  for (PieceIndex p{0}; p < layout_.all().end; ++p) {
-    const bool has = fact.pieces.contains(p);
-    if (has != had.contains(p)) set_availability(p, it->second, has ? 1 : -1);
-  }
-  hold_until_ = now;
+  peers_.has(fact.peer, fact.pieces, now);
+  heard_offers_ = true;
 }
 
-void Scheduler::on(const PeerHasPiece& fact, Instant) {
-  const auto it = peers_.find(fact.peer);
-  if (it == peers_.end() || !it->second.joined || fact.piece >= layout_.all().end) return;
-  if (it->second.has.insert(fact.piece)) set_availability(fact.piece, it->second, 1);
+void Scheduler::on(const PeerHasPiece& fact, Instant now) {
+  if (fact.piece >= layout_.all().end) return;
+  peers_.has(fact.peer, fact.piece, now);
+  if (claims_.empty() || !peers_.connected(fact.peer)) return;
+  if (claims_.kept(fact.peer, fact.piece, now)) peers_.kept_claim(fact.peer, now);
+  if (!peers_.proven(fact.peer)) return;
+  // Only its claimer can have fetched it.
+  for (const ClaimTable::Held& held : claims_.claims_on(fact.piece)) {
+    if (held.who != fact.peer) peers_.proved(held.who);
+  }
 }
 
 void Scheduler::on(const PeersHavePieces& fact, Instant now) {
@@ -217,301 +151,242 @@ void Scheduler::on(const PeersHavePieces& fact, Instant now) {
 }
 
 void Scheduler::on(const PeerProgressed& fact, Instant now) {
-  const auto it = peers_.find(fact.peer);
-  if (it == peers_.end() || fact.received <= it->second.received) return;
-  peer_rate_.add(fact.received - it->second.received, now);
-  it->second.received = fact.received;
+  const ByteCount bytes = peers_.received(fact.peer, fact.received, now);
+  if (bytes.value == 0) return;
+  peer_rate_.add(bytes, now);
+  total_rate_.add(bytes, now);
   last_peer_byte_ = now;
   last_progress_ = now;
 }
 
-void Scheduler::set_availability(PieceIndex piece, const Peer& peer, int change) {
-  if (peer.banned) return;
-  std::uint16_t& count = availability_[piece.value];
-  if (change > 0 && count < kAvailabilityMax) ++count;
-  if (change < 0 && count > 0) --count;
-  reclassify(piece);
+void Scheduler::on(const PeerMessage& fact, Instant now) {
+  if (!peers_.speaks_leases(fact.peer)) return;
+  std::visit([&](const auto& message) { hear(fact.peer, message, now); }, fact.message);
+}
+
+void Scheduler::hear(SourceId from, const Hello& hello, Instant now) {
+  const bool known = roster_.key_of(from).has_value();
+  if (roster_.hear(from, hello, now) && !known) puller_.introduce(from);
+}
+
+// Who has not said its name cannot claim: nobody could tell who is entitled.
+void Scheduler::hear(SourceId from, const Claim& claim, Instant now) {
+  if (!roster_.key_of(from) || claim.pieces.end > layout_.all().end) return;
+  claims_.add(from, claim, peers_.proven(from), now);
+  puller_.meet(from, claim);
+}
+
+void Scheduler::hear(SourceId from, const Unclaim& unclaim, Instant) {
+  claims_.remove(from, unclaim);
+}
+
+void Scheduler::hear(SourceId from, const ClaimProgress& report, Instant now) {
+  claims_.progress(from, report, now);
+}
+
+void Scheduler::hear(SourceId, const SplitRequest& request, Instant) { puller_.split(request.run); }
+
+void Scheduler::hear(SourceId from, const Roster& roster, Instant now) {
+  roster_.hear(from, roster, now);
 }
 
 // ---- facts about pieces ------------------------------------------------------------------------
 
 void Scheduler::on(const PieceVerified& fact, Instant now) {
-  if (!verified_.insert(fact.piece)) return;
-  last_progress_ = now;
-  open_.erase(fact.piece);
-  wanted_.erase(fact.piece);
-  allowed_.erase(fact.piece);
+  if (board_.verified().contains(fact.piece)) return;
+  board_.verify(fact.piece);
   requests_.forget_prefix(fact.piece);
-  if (!complete()) return;
-  for (const auto& [id, request] : requests_.live()) commands_.push_back(CancelRequest{id});
+  claims_.settle(fact.piece);
+  for (const SourceId source : fact.from) {
+    if (is_peer(source)) peers_.proved(source);
+  }
+  last_progress_ = now;
 }
 
 void Scheduler::on(const PieceFailed& fact, Instant now) {
-  if (verified_.contains(fact.piece)) return;
+  if (board_.verified().contains(fact.piece)) return;
   requests_.forget_prefix(fact.piece);
   const bool alone = fact.from.size() == 1;
   // Bytes of several sources: only a piece from a single hand tells who is at fault.
-  if (!alone && preferred_origin() != nullptr) origin_only_.insert(fact.piece);
+  if (!alone && origins_.preferred() != nullptr) board_.keep_for_origin(fact.piece);
   for (const SourceId source : fact.from) blame(source, fact.piece, alone, now);
-  open_.insert(fact.piece);
-  reclassify(fact.piece);
+  board_.release(fact.piece);
 }
 
 void Scheduler::on(const StoreFailed& fact, Instant) { give_up(fact.error); }
 
-void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant) {
-  const auto guilty = [&](auto& s) {
-    (alone ? s.bad_pieces : s.bad_shares) += 1;
-    return s.bad_pieces >= policy_.bad_pieces_max || s.bad_shares >= policy_.bad_shares_max;
-  };
+void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now) {
   const std::string what = describe(piece, layout_) + " does not match the manifest";
-  if (!is_peer(source)) {
-    Origin& origin = origins_[source.value];
-    if (!guilty(origin) || origin.dead) return;
-    origin.dead = Error{ErrorCode::integrity, what + "; source: " + origin_names_[source.value] +
-                                                  "; its copy differs from what was published"};
-    commands_.push_back(BanSource{source, origin.dead->message});
-    const auto live = requests_.live();
-    for (const auto& [id, request] : live) {
-      if (request.origin != source) continue;
-      commands_.push_back(CancelRequest{id});
-      end_request(id);
-    }
+  if (is_peer(source)) {
+    if (!peers_.blame(source, alone)) return;
+    claims_.drop(source);
+    roster_.link_down(source, now);
+    commands_.emplace_back(BanSource{source, what});
     return;
   }
-  Peer& peer = peers_[source];
-  if (peer.banned || !guilty(peer)) return;
-  const PieceSet had = std::exchange(peer.has, PieceSet(layout_.piece_count()));
-  for (auto p = had.next(PieceIndex{0}); p; p = had.next(*p + 1)) set_availability(*p, peer, -1);
-  peer.banned = true;
-  commands_.push_back(BanSource{source, what});
+  OriginBook::Origin& origin = origins_.at(source);
+  if (!origins_.blame(origin, what, alone)) return;
+  commands_.emplace_back(BanSource{source, origin.dead->message});
+  const auto live = requests_.live();
+  for (const auto& [id, request] : live) {
+    if (request.origin != source) continue;
+    commands_.emplace_back(CancelRequest{id});
+    puller_.end(id);
+  }
 }
 
 // ---- decisions ---------------------------------------------------------------------------------
 
-void Scheduler::reclassify(PieceIndex piece) {
-  const bool open = open_.contains(piece);
-  const bool offered = availability_[piece.value] > 0 && !origin_only_.contains(piece);
-  if (open && !offered) {
-    wanted_.insert(piece);
-  } else {
-    wanted_.erase(piece);
-  }
-  if (!verified_.contains(piece)) tell_peers(piece, open && offered);
-}
-
-void Scheduler::tell_peers(PieceIndex piece, bool allow) {
-  if (!(allow ? allowed_.insert(piece) : allowed_.erase(piece))) return;
-  // Neighbouring pieces share one command.
-  const PieceSpan one{piece, piece + 1};
-  const auto extend = [&](PieceSpan& last) {
-    if (last.end != piece) return false;
-    last.end = one.end;
-    return true;
-  };
-  if (!commands_.empty()) {
-    if (auto* last = std::get_if<AllowFromPeers>(&commands_.back());
-        allow && last != nullptr && extend(last->pieces)) {
-      return;
-    }
-    if (auto* last = std::get_if<ReserveForOrigin>(&commands_.back());
-        !allow && last != nullptr && extend(last->pieces)) {
-      return;
-    }
-  }
-  if (allow) {
-    commands_.push_back(AllowFromPeers{one});
-  } else {
-    commands_.push_back(ReserveForOrigin{one});
-  }
-}
-
 void Scheduler::plan(Instant now) {
-  wake_at_.reset();
-  if (finished_ || complete()) return;
-  if (preferred_origin() == nullptr) release_origin_only();
-  if (!allowed_.empty()) last_offer_ = now;
-  if (now < hold_until_) {
-    wake_no_later_than(hold_until_);
-  } else if (Origin* origin = preferred_origin(); origin != nullptr) {
-    watch_peers(*origin, now);
-    plan_origin(*origin, now);
+  wake_ = {};
+  if (finished_) return;
+  if (complete()) return finish_transfer();
+  OriginBook::Origin* origin = origins_.preferred();
+  if (origin == nullptr) board_.release_kept();
+  roster_.set_willing(origin != nullptr && now >= started_ + policy_.http_delay);
+  peers_.expire(now);
+  claims_.expire(now, origin_silent(now));
+  roster_.update(now);
+  watch(now);
+  if (board_.any_offered()) last_offer_ = now;
+
+  const std::size_t requests = requests_.live().size();
+  puller_.plan(mode(now), origin, now, wake_);
+  if (requests_.live().size() > requests) last_request_ = now;
+  if (origin != nullptr && (puller_.busy() || roster_.any_links())) {
+    roster_.set_rate(requests_.live().empty() ? ByteRate{} : origin->rate.rate(now));
+    claims_.set_piece_time(puller_.piece_time(now));
+  }
+  for (const auto& due : {peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
+    if (due) wake_.by(*due);
   }
   judge(now);
 }
 
-// With no origin left, peers may try the mixed pieces again.
-void Scheduler::release_origin_only() {
-  while (const auto piece = origin_only_.next(PieceIndex{0})) {
-    origin_only_.erase(*piece);
-    reclassify(*piece);
-  }
+void Scheduler::finish_transfer() {
+  for (const auto& [id, request] : requests_.live()) commands_.emplace_back(CancelRequest{id});
+  roster_.set_willing(false);
+  finished_ = true;
 }
 
-// The first in order of preference that is not waiting out a failure; else the one ready soonest.
-Scheduler::Origin* Scheduler::preferred_origin() {
-  Origin* best = nullptr;
-  for (Origin& origin : origins_) {
-    if (origin.dead) continue;
-    if (best == nullptr || origin.ready_at < best->ready_at) best = &origin;
+Puller::Mode Scheduler::mode(Instant now) {
+  const Instant delayed_until = started_ + policy_.http_delay;
+  if (now < delayed_until) {
+    wake_.by(delayed_until);
+    return Puller::Mode::rest;
   }
-  return best;
+  if (solo_) return Puller::Mode::solo;
+  if (const Instant until = hold_until(); now < until) {
+    wake_.by(until);
+    return Puller::Mode::rest;
+  }
+  if (roster_.links().empty()) return Puller::Mode::alone;
+  return roster_.pulls() ? Puller::Mode::lease : Puller::Mode::rest;
 }
 
-// Peers that stall, or that are much slower than the origin has been, lose work to the origin.
-void Scheduler::watch_peers(const Origin& origin, Instant now) {
-  if (allowed_.empty()) {
-    take_over_ = false;
-    last_peer_byte_ = now;
-    return;
+// Peers that start together wait until they know each other; the lowest rank waits least, so that
+// the origin is not idle meanwhile.
+Instant Scheduler::hold_until() const {
+  if (!peers_expected_) return started_;
+  const Instant latest = started_ + kHoldsMax * policy_.peer_hold;
+  if (roster_.any_links()) return std::min(latest, roster_.changed_at() + kQuiet);
+  if (heard_offers_) return started_;
+  const auto hold = static_cast<std::uint64_t>(policy_.peer_hold.count());
+  return started_ + Duration{static_cast<std::int64_t>(hold + ((3 * hold * place_) >> 32U))};
+}
+
+bool Scheduler::origin_silent(Instant now) {
+  const OriginBook::Origin* origin = origins_.preferred();
+  if (origin == nullptr || (origin->failures > 0 && origin->ready_at > now)) return true;
+  return !requests_.live().empty() &&
+         now - std::max(last_origin_byte_, last_request_) >= kOriginSilence;
+}
+
+// The watchdog that trusts nobody.
+void Scheduler::watch(Instant now) {
+  if (now >= watch_at_) {
+    watch_at_ = now + kWatchInterval;
+    start_solo_if_needed(now);
   }
+  wake_.by(watch_at_);
+}
+
+void Scheduler::start_solo_if_needed(Instant now) {
+  const OriginBook::Origin* origin = origins_.preferred();
+  if (!peers_possible_ || origin == nullptr) return;
   const std::uint64_t peers = peer_rate_.rate(now).value;
-  const bool stalled = now - last_peer_byte_ >= policy_.peer_stall;
-  const bool judged = now - started_ >= policy_.peer_stall;
-  const std::uint64_t measured = origin.measured.value;
-  const bool slow = measured == 0 ? peers < policy_.peer_rate_probe.value
-                                  : peers < measured / 100 * policy_.peer_rate_percent_min;
-  if (!take_over_) {
-    take_over_ = stalled || (judged && slow);
-  } else if (!stalled && peers >= measured) {
-    take_over_ = false;
-  }
-  wake_no_later_than(now + kWatchInterval);
-}
+  const std::uint64_t measured = origin->measured.value;
+  const std::uint64_t total = total_rate_.rate(now).value;
+  const bool active = roster_.others_fetch(now) || claims_.any_live();
 
-void Scheduler::plan_origin(Origin& origin, Instant now) {
-  if (origin.ready_at > now) return wake_no_later_than(origin.ready_at);
-  const bool whole_file = origin.no_ranges;
-  const std::uint32_t limit = whole_file ? 1 : requests_max();
-  for (std::uint32_t n = requests_.in_flight(origin.id); n < limit; ++n) {
-    const PieceSpan run = next_run(origin);
-    if (run.empty()) return;
-    ByteSpan span = layout_.bytes(run);
-    span.begin = requests_.resume_at(run.begin);
-    if (whole_file) span = ByteSpan{0, layout_.size().value};
-    const PieceSpan taken = whole_file ? layout_.all() : run;
-    for (PieceIndex p = taken.begin; p < taken.end; ++p) {
-      if (!open_.erase(p)) continue;
-      requests_.forget_prefix(p);
-      reclassify(p);
-    }
-    const RequestId id = requests_.open(origin.id, span, whole_file);
-    commands_.push_back(FetchRange{id, origin.id, span, whole_file});
-  }
-}
+  const Duration patience = active ? policy_.lease_patience_active : policy_.lease_patience;
+  const Duration spread{(patience.count() / 1024) * static_cast<std::int64_t>(place_ >> 22U)};
+  const Instant last_byte = std::max(last_peer_byte_, last_origin_byte_);
+  const bool stalled =
+      now - std::max(last_byte, started_ + policy_.http_delay) >= patience + spread;
 
-std::uint32_t Scheduler::requests_max() const {
-  return connected_peers() == 0 ? policy_.origin_requests_max
-                                : policy_.origin_requests_max_with_peers;
-}
+  const bool judged = now - started_ >= policy_.lease_patience + spread;
+  const std::uint64_t least = measured == 0 ? policy_.peer_rate_probe.value
+                                            : measured / 100 * policy_.peer_rate_percent_min;
+  const bool slow = judged && !active && !puller_.busy() && !board_.owed().empty() && peers < least;
+  const bool below = policy_.min_rate.value > 0 && now - started_ >= 8 * kMinRateSlot &&
+                     total < policy_.min_rate.value;
 
-std::uint32_t Scheduler::run_length(const Origin& origin, const PieceSet& candidates) const {
-  const std::uint32_t hands = requests_max() * (1 + connected_peers());
-  const std::uint64_t piece = layout_.piece_bytes();
-  std::uint64_t length = std::min<std::uint64_t>(candidates.count() / (policy_.range_guide * hands),
-                                                 policy_.range_bytes_max.value / piece);
-  length = std::min<std::uint64_t>(length, origin.run_pieces);
-  if (peers_possible_ && origin.measured.value > 0) {
-    const auto ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(policy_.range_duration_max).count();
-    length =
-        std::min(length, origin.measured.value * static_cast<std::uint64_t>(ms) / 1000 / piece);
+  if (!solo_) {
+    solo_ = stalled || slow || below;
+  } else if (!stalled && (below ? false : total * 5 >= policy_.min_rate.value * 6)) {
+    RateMeter meter = origin->rate;
+    const std::uint64_t enough = active ? meter.rate(now).value / 2 : measured;
+    solo_ = peers == 0 || peers < enough;
   }
-  return static_cast<std::uint32_t>(std::max<std::uint64_t>(length, 1));
-}
-
-// Alone: the first gap. With peers: the first gap in this peer's own order, so that peers
-// that start together pull different parts.
-PieceSpan Scheduler::next_run(const Origin& origin) const {
-  const PieceSet& candidates = take_over_ ? open_ : wanted_;
-  std::optional<PieceIndex> begin;
-  if (connected_peers() == 0) {
-    begin = candidates.next(PieceIndex{0});
-  } else {
-    for (const std::uint32_t step : step_order_) {
-      const PieceIndex first{step * step_pieces_};
-      const auto p = candidates.next(first);
-      if (!p || *p - first >= step_pieces_) continue;
-      begin = p;
-      break;
-    }
-  }
-  if (!begin) return {};
-  const std::uint32_t length = run_length(origin, candidates);
-  PieceIndex end = *begin + 1;
-  // A begun piece is continued where it broke off, so it starts a request of its own.
-  while (end < layout_.all().end && end - *begin < length && candidates.contains(end) &&
-         !requests_.begun(end)) {
-    ++end;
-  }
-  return {*begin, end};
 }
 
 void Scheduler::judge(Instant now) {
-  const Instant deadline = last_progress_ + policy_.no_progress_timeout;
-  if (now >= deadline) {
-    const auto seconds =
-        std::chrono::duration_cast<std::chrono::seconds>(policy_.no_progress_timeout).count();
-    std::string message = "no progress for " + std::to_string(seconds) + " s";
-    if (const Error* death = death_of_all_origins())
-      message += "; " + death->message;
-    else if (last_transient_)
-      message += "; " + last_transient_->message;
-    else if (origins_.empty())
-      message += "; no peer offers the missing pieces";
-    return give_up({ErrorCode::network, std::move(message)});
+  if (now >= judge_at_) {
+    judge_at_ = last_progress_ + policy_.no_progress_timeout;
+    if (now >= judge_at_) return give_up({ErrorCode::network, describe_stall()});
   }
-  wake_no_later_than(deadline);
-  if (const Error* death = death_of_all_origins()) {
-    const bool settling = open_.count() + verified_.count() < layout_.piece_count();
-    if (allowed_.empty() && !settling) {
+  wake_.by(judge_at_);
+  if (const Error* death = origins_.death_of_all()) {
+    const bool settling = board_.open().count() + board_.verified().count() < layout_.piece_count();
+    if (!board_.any_offered() && !settling) {
       const Instant patience = std::max(started_, last_offer_) + policy_.peer_grace;
       if (!peers_possible_ || now >= patience) return give_up(*death);
-      wake_no_later_than(patience);
+      wake_.by(patience);
     }
   }
   report_waiting(now);
 }
 
+std::string Scheduler::describe_stall() const {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(policy_.no_progress_timeout).count();
+  std::string message = "no progress for " + std::to_string(seconds) + " s";
+  if (const Error* death = origins_.death_of_all()) return message + "; " + death->message;
+  if (origins_.last_transient()) return message + "; " + origins_.last_transient()->message;
+  if (origins_.none()) message += "; no peer offers the missing pieces";
+  return message;
+}
+
 // Tells when nothing moves because every origin is waiting out a failure, and when that is over.
 void Scheduler::report_waiting(Instant now) {
-  const Origin* origin = preferred_origin();
-  const bool waiting = last_transient_ && origin != nullptr && origin->ready_at > now &&
+  const OriginBook::Origin* origin = origins_.preferred();
+  const bool waiting = origins_.last_transient() && origin != nullptr && origin->ready_at > now &&
                        origin->failures > 0 && requests_.live().empty() &&
                        peer_rate_.rate(now).value == 0;
   if (waiting && !transient_reported_) {
-    commands_.push_back(ReportTransient{*last_transient_});
+    commands_.emplace_back(ReportTransient{*origins_.last_transient()});
     transient_reported_ = true;
   } else if (transient_reported_ && now == last_progress_) {
-    commands_.push_back(ClearTransient{});
+    commands_.emplace_back(ClearTransient{});
     transient_reported_ = false;
   }
 }
 
-const Error* Scheduler::death_of_all_origins() const {
-  const Error* worst = nullptr;
-  for (const Origin& origin : origins_) {
-    if (!origin.dead) return nullptr;
-    // Wrong bytes are worth more attention than a refusal elsewhere.
-    if (worst == nullptr || origin.dead->code == ErrorCode::integrity) worst = &*origin.dead;
-  }
-  return worst;
-}
-
-std::uint32_t Scheduler::connected_peers() const {
-  return static_cast<std::uint32_t>(std::count_if(peers_.begin(), peers_.end(), [](const auto& p) {
-    return p.second.joined && !p.second.banned;
-  }));
-}
-
-void Scheduler::wake_no_later_than(Instant at) {
-  if (!wake_at_ || at < *wake_at_) wake_at_ = at;
-}
-
 void Scheduler::give_up(Error error) {
   if (finished_) return;
-  for (const auto& [id, request] : requests_.live()) commands_.push_back(CancelRequest{id});
-  commands_.push_back(GiveUp{std::move(error)});
+  for (const auto& [id, request] : requests_.live()) commands_.emplace_back(CancelRequest{id});
+  commands_.emplace_back(GiveUp{std::move(error)});
   finished_ = true;
 }
 

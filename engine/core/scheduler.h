@@ -2,20 +2,24 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "engine/core/backoff.h"
+#include "engine/core/claim_table.h"
+#include "engine/core/commands.h"
 #include "engine/core/content.h"
 #include "engine/core/events.h"
+#include "engine/core/origin_book.h"
+#include "engine/core/peer_book.h"
+#include "engine/core/piece_board.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/policy.h"
 #include "engine/core/prng.h"
+#include "engine/core/puller.h"
 #include "engine/core/rate_meter.h"
 #include "engine/core/request_ledger.h"
+#include "engine/core/site_roster.h"
 #include "engine/core/units.h"
 
 namespace lanward::core {
@@ -32,44 +36,25 @@ struct SchedulerOptions {
 // handle(Tick{}, t) no later than t = *next_wakeup(). `now` never goes backwards. The same seed and
 // the same sequence of (event, now) give the same commands.
 //
-// Policy: pieces that no peer has come from the origin, in long ranges, several at once; the others
-// come from peers, until the peers stall or fall behind the origin (take-over). Alone, this is a
-// plain download by parallel ranges.
+// Peers may deliver any piece at any time. From the origin comes only what nobody else is getting:
+// a few peers of the site, the pullers, share that out by claims. A peer that waits for too long
+// fetches for itself. Alone, this is a plain download by parallel ranges. docs/leases.md tells
+// more.
 class Scheduler {
  public:
   Scheduler(const Content& content, SchedulerOptions options, Seed seed, Instant now);
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
 
   void handle(const Event& event, Instant now);
   [[nodiscard]] std::optional<Command> poll_command(Instant now);
   // Finite until the transfer is complete or given up.
   [[nodiscard]] std::optional<Instant> next_wakeup() const;
 
-  [[nodiscard]] bool complete() const { return verified_.full(); }
-  [[nodiscard]] const PieceSet& verified() const { return verified_; }
+  [[nodiscard]] bool complete() const { return board_.complete(); }
+  [[nodiscard]] const PieceSet& verified() const { return board_.verified(); }
 
  private:
-  struct Origin {
-    SourceId id;
-    Instant ready_at;
-    Backoff backoff;
-    std::uint32_t failures = 0;  // in a row, without a byte in between
-    std::uint32_t bad_pieces = 0;
-    std::uint32_t bad_shares = 0;
-    std::uint32_t run_pieces = 1;  // length of the next range; doubles while ranges succeed
-    bool no_ranges = false;
-    std::optional<Error> dead;
-    RateMeter rate;
-    ByteRate measured;  // at the end of the latest range; zero: unknown
-  };
-  struct Peer {
-    PieceSet has;
-    ByteCount received;
-    std::uint32_t bad_pieces = 0;
-    std::uint32_t bad_shares = 0;
-    bool joined = false;
-    bool banned = false;
-  };
-
   void on(const RangeProgressed& fact, Instant now);
   void on(const RangeFinished& fact, Instant now);
   void on(const RequestFailed& fact, Instant now);
@@ -78,6 +63,7 @@ class Scheduler {
   void on(const PeerHasPieces& fact, Instant now);
   void on(const PeerHasPiece& fact, Instant now);
   void on(const PeersHavePieces& fact, Instant now);
+  void on(const PeerMessage& fact, Instant now);
   void on(const PeerProgressed& fact, Instant now);
   void on(const PieceVerified& fact, Instant now);
   void on(const PieceFailed& fact, Instant now);
@@ -85,58 +71,59 @@ class Scheduler {
   template <class Other>
   void on(const Other&, Instant) {}
 
+  void hear(SourceId from, const Hello& hello, Instant now);
+  void hear(SourceId from, const Claim& claim, Instant now);
+  void hear(SourceId from, const Unclaim& unclaim, Instant now);
+  void hear(SourceId from, const ClaimProgress& report, Instant now);
+  void hear(SourceId from, const SplitRequest& request, Instant now);
+  void hear(SourceId from, const Roster& roster, Instant now);
+
   void blame(SourceId source, PieceIndex piece, bool alone, Instant now);
-  void end_request(RequestId id);
-  void set_availability(PieceIndex piece, const Peer& peer, int change);
-  // Recomputes what may be done with a piece and tells the peer side when that changed.
-  void reclassify(PieceIndex piece);
-  void tell_peers(PieceIndex piece, bool allow);
+  void finish(RequestId id, Instant now);
   void plan(Instant now);
-  void release_origin_only();
-  void plan_origin(Origin& origin, Instant now);
-  void watch_peers(const Origin& origin, Instant now);
+  void finish_transfer();
+  [[nodiscard]] Puller::Mode mode(Instant now);
+  [[nodiscard]] Instant hold_until() const;
+  void watch(Instant now);
+  void start_solo_if_needed(Instant now);
+  [[nodiscard]] bool origin_silent(Instant now);
   void judge(Instant now);
+  [[nodiscard]] std::string describe_stall() const;
   void report_waiting(Instant now);
   void give_up(Error error);
-  void wake_no_later_than(Instant at);
-  [[nodiscard]] Origin* preferred_origin();
-  [[nodiscard]] const Error* death_of_all_origins() const;
-  [[nodiscard]] std::uint32_t connected_peers() const;
-  [[nodiscard]] std::uint32_t requests_max() const;
-  [[nodiscard]] PieceSpan next_run(const Origin& origin) const;
-  [[nodiscard]] std::uint32_t run_length(const Origin& origin, const PieceSet& candidates) const;
 
   // Constant after construction.
   const Policy policy_;
   const PieceLayout layout_;
-  const std::vector<std::string> origin_names_;
   const bool peers_possible_;
+  const bool peers_expected_;
   const Instant started_;
-  const std::uint32_t step_pieces_;
-  std::vector<std::uint32_t> step_order_;  // this peer's own order of visiting the file
+  const std::uint32_t place_;  // this peer's rank as a share of 2^32: who waits how long
 
+  Commands commands_;
   Prng prng_;
-  PieceSet verified_;
-  PieceSet open_;         // neither verified nor in an origin request
-  PieceSet wanted_;       // open, and no peer has it
-  PieceSet allowed_;      // told to the peer side
-  PieceSet origin_only_;  // failed with bytes of several sources: next time from one
-  std::vector<std::uint16_t> availability_;  // connected peers that have the piece
   RequestLedger requests_;
-  std::vector<Origin> origins_;
-  std::map<SourceId, Peer> peers_;
+  OriginBook origins_;
+  PieceBoard board_;
+  PeerBook peers_;
+  ClaimTable claims_;
+  SiteRoster roster_;
+  Puller puller_;
 
   RateMeter peer_rate_;
-  Instant last_peer_byte_;  // or since when peers owe us pieces, if that is later
-  Instant last_offer_;      // when a peer last had something for us
+  RateMeter total_rate_;  // over the five seconds of Policy::min_rate
+  Instant last_peer_byte_;
+  Instant last_origin_byte_;
+  Instant last_request_;
+  Instant last_offer_;  // when a peer last had something for us
   Instant last_progress_;
-  Instant hold_until_;
-  std::optional<Instant> wake_at_;
-  bool take_over_ = false;
-  std::optional<Error> last_transient_;
+  Instant watch_at_;
+  Instant judge_at_;
+  WakeUp wake_;
+  bool heard_offers_ = false;
+  bool solo_ = false;
   bool transient_reported_ = false;
   bool finished_ = false;
-  std::deque<Command> commands_;
 };
 
 }  // namespace lanward::core

@@ -171,36 +171,35 @@ TEST(Scheduler, RangesGrowWhileTheySucceedAndShrinkTowardsTheEnd) {
 }
 
 TEST(Scheduler, PiecesThatAPeerHasAreLeftToPeers) {
-  Fixture s({.have = "........",
-             .peers_expected = true,
-             .policy = {.origin_requests_max_with_peers = 4}});
+  Fixture s({.have = "........", .peers_expected = true});
   EXPECT_EQ(s.asked(), "........") << "it waits a moment for peers that are known";
+  EXPECT_EQ(s.allowed(), "pppppppp") << "whoever has a piece may give it";
   s.peer_has(1, "1111....");
-  EXPECT_EQ(s.allowed(), "pppp....");
   EXPECT_EQ(s.asked(), "....oooo");
+  EXPECT_EQ(s.allowed(), "pppp....") << "what the origin is asked for is not taken from peers";
 }
 
 TEST(Scheduler, PeersThatStartTogetherPullDifferentParts) {
   Fixture a({.have = std::string(1024, '.'), .peers_expected = true, .seed = Seed{1}});
   Fixture b({.have = std::string(1024, '.'), .peers_expected = true, .seed = Seed{2}});
-  for (Fixture* s : {&a, &b}) s->peer_has(1, std::string(1024, '.'));
-  EXPECT_EQ(a.live_.size(), Policy{}.origin_requests_max_with_peers);
+  for (Fixture* s : {&a, &b}) s->wait(4 * Policy{}.peer_hold);
   EXPECT_NE(a.asked(), b.asked());
 }
 
 TEST(Scheduler, TheHoldForExpectedPeersEnds) {
   Fixture s({.have = "....", .peers_expected = true});
-  s.wait(Policy{}.peer_hold);
+  s.wait(Policy{}.peer_hold - 1ms);
+  EXPECT_EQ(s.asked(), "....");
+  s.wait(3 * Policy{}.peer_hold + 1ms);
   EXPECT_EQ(s.asked(), "oooo");
 }
 
-TEST(Scheduler, APieceAnnouncedLaterIsAllowedUnlessTheOriginIsAskedAlready) {
-  Fixture s({.have = "........", .policy = {.origin_requests_max = 2}});
-  EXPECT_EQ(s.asked(), "oo......");
-  s.fact(PeerJoined{.peer = peer(1), .address = "10.0.0.1:1"});
-  s.fact(PeerHasPiece{peer(1), PieceIndex{0}});
-  s.fact(PeerHasPiece{peer(1), PieceIndex{7}});
-  EXPECT_EQ(s.allowed(), ".......p");
+TEST(Scheduler, PeersMayGiveEveryPieceThatTheOriginIsNotAskedFor) {
+  Fixture s({.have = "........", .peers_expected = false, .policy = {.origin_requests_max = 1}});
+  ASSERT_EQ(s.live_.size(), 1U);
+  std::string expected = s.asked();
+  for (char& c : expected) c = c == 'o' ? '.' : 'p';
+  EXPECT_EQ(s.allowed(), expected);
 }
 
 TEST(Scheduler, WhatALeavingPeerAloneHadGoesBackToTheOrigin) {
@@ -208,19 +207,27 @@ TEST(Scheduler, WhatALeavingPeerAloneHadGoesBackToTheOrigin) {
   s.peer_has(1, "11111111");
   EXPECT_EQ(s.asked(), "........");
   s.fact(PeerLeft{peer(1)});
-  EXPECT_EQ(s.allowed(), "........");
   EXPECT_EQ(s.asked(), "......oo");
 }
 
-TEST(Scheduler, StalledPeersLoseTheirPiecesToTheOrigin) {
-  Fixture s(
-      {.have = "....", .peers_expected = true, .policy = {.origin_requests_max_with_peers = 4}});
+TEST(Scheduler, OffersOfAPeerThatDeliversNothingCountForAMomentOnly) {
+  Fixture s({.have = "....", .peers_expected = true});
   s.peer_has(1, "1111");
-  s.wait(Policy{}.peer_stall - 1ms);
+  s.wait(Policy{}.peer_credit - 1ms);
   EXPECT_EQ(s.asked(), "....");
-  s.wait(300ms);
+  s.wait(2ms);
   EXPECT_EQ(s.asked(), "oooo");
   EXPECT_EQ(s.allowed(), "....") << "nobody else fetches them now";
+}
+
+TEST(Scheduler, ProvenPeersThatStallLoseTheirPiecesToTheOrigin) {
+  Fixture s({.have = "........", .peers_expected = true});
+  s.peer_has(1, "11111111");
+  s.verified(0, peer(1));
+  s.wait(Policy{}.lease_patience - 1ms);
+  EXPECT_EQ(s.asked(), "........");
+  s.wait(Policy{}.lease_patience + 300ms);  // each peer waits a time of its own
+  EXPECT_NE(s.asked(), "........");
 }
 
 TEST(Scheduler, BusyPeersKeepTheOriginIdle) {
@@ -244,7 +251,7 @@ TEST(Scheduler, PeersFarSlowerThanTheOriginShareTheWorkWithIt) {
   s.peer_has(1, std::string(256, '1'));
   while (!s.live_.empty()) s.serve(s.first_request());
   const std::uint64_t before = s.asked_bytes_;
-  for (std::uint64_t i = 1; i <= 30; ++i) {  // a trickle, but no stall
+  for (std::uint64_t i = 1; i <= 50; ++i) {  // a trickle, but no stall
     s.wait(100ms);
     s.fact(PeerProgressed{peer(1), ByteCount{i * 1024}, {}, {}});
   }

@@ -1,0 +1,495 @@
+#include "engine/core/puller.h"
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+#include <utility>
+
+#include "engine/core/prng.h"
+
+namespace lanward::core {
+namespace {
+
+// A puller's share of the file, so that it asks for neighbouring pieces: what CDNs cache as one
+// slice, but small enough that every puller of a short file gets some.
+constexpr std::uint64_t kChunkBytesMax = 16 * kMiB;
+constexpr std::uint64_t kChunksMin = 64;
+// A range on its way is cut only for this much: what is under way when it is cut is lost.
+constexpr std::uint64_t kSplitBytesMin = 2 * kMiB;
+// Runs shorter than this are not worth asking to be split.
+constexpr std::uint32_t kSplitPiecesMin = 3;
+constexpr Duration kSplitInterval = std::chrono::milliseconds{200};
+// How often an idle puller looks for late pieces.
+constexpr Duration kAssistInterval = std::chrono::milliseconds{100};
+// A piece is late after twice its usual time and this, the time of messages and of a busy machine;
+// or after this much where no time is usual yet.
+constexpr Duration kLateGrace = std::chrono::milliseconds{300};
+constexpr Duration kLateUnknown = std::chrono::seconds{2};
+constexpr Duration kReportInterval = std::chrono::seconds{1};
+// Peers that are told of a claim outside the pullers' circle.
+constexpr std::size_t kToldMax = 64;
+
+Duration time_for(std::uint64_t bytes, ByteRate rate) {
+  return std::chrono::microseconds{bytes * 1'000'000 / std::max<std::uint64_t>(rate.value, 1)};
+}
+
+std::uint64_t pieces_within(ByteRate rate, Duration time, std::uint32_t piece_bytes) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  return rate.value * static_cast<std::uint64_t>(ms) / 1000 / piece_bytes;
+}
+
+std::uint32_t chunk_pieces(const PieceLayout& layout) {
+  const std::uint64_t bytes = std::min(kChunkBytesMax, layout.size().value / kChunksMin);
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, bytes / layout.piece_bytes()));
+}
+
+}  // namespace
+
+Puller::Puller(const Policy& policy, const Content& content, PieceBoard& board, SiteRoster& roster,
+               ClaimTable& claims, RequestLedger& requests, Commands& commands, bool peers_possible)
+    : policy_(policy),
+      layout_(content.layout),
+      board_(board),
+      roster_(roster),
+      claims_(claims),
+      requests_(requests),
+      commands_(commands),
+      peers_possible_(peers_possible),
+      salt_(rank_of(content.id, PeerKey{})),
+      chunk_pieces_(chunk_pieces(content.layout)),
+      settle_(policy.lease_settle),
+      hedged_(content.layout.piece_count()) {}
+
+void Puller::plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wake) {
+  if (mode == Mode::rest || origin == nullptr) {
+    // What is only claimed is left to others; what comes already comes to its end.
+    const std::vector<Run> runs = runs_;
+    for (const Run& run : runs) {
+      if (run.request) continue;
+      unclaim(run, run.pieces);
+      std::erase_if(runs_, [&](const Run& r) { return r.number == run.number; });
+    }
+    return report(now, wake);
+  }
+  if (origin->ready_at > now) return wake.by(origin->ready_at);
+  refresh_chunks();
+  if (origin->no_ranges) {
+    const auto pullers = roster_.pullers();
+    const bool first = mode != Mode::lease || pullers.front().key == roster_.self();
+    if (first && requests_.in_flight(origin->id) == 0) begin_whole_file(*origin);
+    return;
+  }
+  fetch_settled(*origin, now);
+  claim_next(mode, *origin, now, wake);
+  fetch_settled(*origin, now);
+  if (mode == Mode::lease && runs_.empty()) assist(*origin, now, wake);
+  for (const Run& run : runs_) {
+    if (!run.request) wake.by(run.fetch_at);
+  }
+  report(now, wake);
+}
+
+// ---- which pieces ------------------------------------------------------------------------------
+
+std::uint64_t Puller::weight(PeerKey key, std::uint32_t chunk) const {
+  return mix64(mix64(key.value ^ salt_) + chunk);
+}
+
+// Each chunk belongs to the puller of the greatest weight, so that pullers agree without a word.
+void Puller::refresh_chunks() {
+  if (generation_ == roster_.generation()) return;
+  generation_ = roster_.generation();
+  const std::uint32_t chunks = (layout_.piece_count() + chunk_pieces_ - 1) / chunk_pieces_;
+  owned_ = PieceSet(chunks);
+  for (std::uint32_t c = 0; c < chunks; ++c) {
+    const std::uint64_t mine = weight(roster_.self(), c);
+    const auto pullers = roster_.pullers();
+    const bool beaten = std::any_of(pullers.begin(), pullers.end(), [&](const auto& m) {
+      return m.link && weight(m.key, c) > mine;
+    });
+    if (!beaten) owned_.insert(PieceIndex{c});
+  }
+  own_chunks_ = owned_.count();
+  chunk_order_.resize(chunks);
+  std::iota(chunk_order_.begin(), chunk_order_.end(), 0U);
+  if (!peers_possible_) return;  // nobody to keep out of the way of: from front to back
+  std::sort(chunk_order_.begin(), chunk_order_.end(), [&](std::uint32_t a, std::uint32_t b) {
+    const bool own_a = owned_.contains(PieceIndex{a});
+    const bool own_b = owned_.contains(PieceIndex{b});
+    if (own_a != own_b) return own_a;
+    return std::pair(weight(roster_.self(), a), a) > std::pair(weight(roster_.self(), b), b);
+  });
+}
+
+PieceSpan Puller::from_front(PieceIndex begin, std::uint32_t length,
+                             const PieceSet& candidates) const {
+  PieceIndex end = begin + 1;
+  // A begun piece is continued where it broke off, so it starts a request of its own.
+  while (end < layout_.all().end && end - begin < length && candidates.contains(end) &&
+         !requests_.begun(end) && owned_.contains(PieceIndex{end.value / chunk_pieces_})) {
+    ++end;
+  }
+  return {begin, end};
+}
+
+// Own chunks from the front, in long runs; in those of others from the back, out of their way.
+PieceSpan Puller::choose(std::uint32_t length) const {
+  const PieceSet& free = board_.free();
+  for (std::size_t i = 0; i < chunk_order_.size(); ++i) {
+    const PieceIndex first{chunk_order_[i] * chunk_pieces_};
+    const auto begin = free.next(first);
+    if (!begin || *begin - first >= chunk_pieces_) continue;
+    if (i < own_chunks_) return from_front(*begin, length, free);
+    PieceIndex end = std::min(first + chunk_pieces_, layout_.all().end);
+    while (!free.contains(PieceIndex{end.value - 1})) end = PieceIndex{end.value - 1};
+    PieceSpan run{PieceIndex{end.value - 1}, end};
+    while (run.begin > *begin && run.size() < length && !requests_.begun(run.begin) &&
+           free.contains(PieceIndex{run.begin.value - 1})) {
+      run.begin = PieceIndex{run.begin.value - 1};
+    }
+    return run;
+  }
+  return {};
+}
+
+// For a peer that trusts nobody: what is free, then whatever is missing.
+PieceSpan Puller::choose_any(std::uint32_t length) const {
+  for (const PieceSet* set : {&board_.free(), &board_.open()}) {
+    for (const std::uint32_t chunk : chunk_order_) {
+      const PieceIndex first{chunk * chunk_pieces_};
+      const auto begin = set->next(first);
+      if (!begin || *begin - first >= chunk_pieces_) continue;
+      PieceIndex end = *begin + 1;
+      while (end < layout_.all().end && end - *begin < length && set->contains(end) &&
+             !requests_.begun(end)) {
+        ++end;
+      }
+      return {*begin, end};
+    }
+  }
+  return {};
+}
+
+std::uint32_t Puller::lanes(Mode mode) const {
+  if (mode != Mode::lease) return policy_.origin_requests_max;
+  const auto pullers = static_cast<std::uint32_t>(roster_.pullers().size());
+  return std::max(1U, policy_.origin_requests_max / std::max(1U, pullers));
+}
+
+std::uint32_t Puller::length(Mode mode, const OriginBook::Origin& origin, Instant now) const {
+  const auto pullers =
+      mode == Mode::lease ? static_cast<std::uint32_t>(roster_.pullers().size()) : 1U;
+  const PieceSet& candidates = mode == Mode::solo ? board_.open() : board_.free();
+  const std::uint32_t piece = layout_.piece_bytes();
+  std::uint64_t n = candidates.count() / (policy_.range_guide * lanes(mode) * pullers);
+  n = std::min(n, policy_.range_bytes_max.value / piece);
+  if (mode == Mode::lease) {
+    RateMeter meter = origin.rate;
+    const std::uint64_t rate = std::max(meter.rate(now).value, origin.measured.value);
+    n = std::min<std::uint64_t>(n, std::uint64_t{2} * length_before_);
+    n = std::min(n, pieces_within(ByteRate{rate / lanes(mode)}, policy_.range_duration_max, piece));
+  } else {
+    n = std::min<std::uint64_t>(n, origin.run_pieces);
+    if (peers_possible_ && origin.measured.value > 0) {
+      n = std::min(n, pieces_within(origin.measured, policy_.range_duration_max, piece));
+    }
+  }
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(n, 1));
+}
+
+// ---- claiming and fetching ---------------------------------------------------------------------
+
+Duration Puller::piece_time(Instant now) const {
+  const ByteRate rate = roster_.site_rate(now);
+  if (rate.value == 0) return Duration{0};
+  return time_for(std::uint64_t{layout_.piece_bytes()} * roster_.pullers().size(), rate);
+}
+
+std::optional<Duration> Puller::soonest_end(const OriginBook::Origin& origin, Instant now) const {
+  RateMeter meter = origin.rate;
+  const ByteRate rate = meter.rate(now);
+  std::uint32_t fetching = 0;
+  std::uint64_t least = ~std::uint64_t{0};
+  for (const Run& run : runs_) {
+    if (!run.request) continue;
+    const OriginRequest* request = requests_.find(*run.request);
+    ++fetching;
+    least = std::min(least, request->span.end - std::min(request->span.end, request->progressed));
+  }
+  if (fetching == 0 || rate.value == 0) return std::nullopt;
+  return time_for(least, ByteRate{rate.value / fetching});
+}
+
+void Puller::claim_next(Mode mode, OriginBook::Origin& origin, Instant now, WakeUp& wake) {
+  const std::size_t lanes_now = lanes(mode);
+  // One round for each lane and the run ahead; what is dropped at once is tried again later.
+  for (std::size_t round = 0; round <= lanes_now; ++round) {
+    if (runs_.size() >= lanes_now) {
+      // The next run is claimed ahead, so that settling costs nothing.
+      const bool waiting =
+          std::any_of(runs_.begin(), runs_.end(), [](const Run& r) { return !r.request; });
+      if (mode != Mode::lease || runs_.size() > lanes_now || waiting) return;
+      const auto left = soonest_end(origin, now);
+      if (!left) return;
+      const Duration ahead = std::max(policy_.lease_prefetch, 2 * settle_);
+      if (*left > ahead) return wake.by(now + *left - ahead);
+    }
+    const std::uint32_t n = length(mode, origin, now);
+    const PieceSpan run = mode == Mode::solo ? choose_any(n) : choose(n);
+    if (run.empty()) return;
+    if (mode == Mode::lease) {
+      // A puller much slower than the others only holds up the end.
+      const Duration usual = piece_time(now);
+      const Duration own = time_for(layout_.piece_bytes(), origin.measured);
+      const std::uint64_t rounds = board_.free().count() / roster_.pullers().size();
+      if (usual.count() > 0 && origin.measured.value > 0 && roster_.pullers().size() > 1 &&
+          own > std::max(usual * static_cast<std::int64_t>(rounds), 2 * usual + kLateGrace)) {
+        return wake.by(now + kAssistInterval);
+      }
+      length_before_ = run.size();
+    }
+    claim(run, mode == Mode::solo ? ClaimMode::solo : ClaimMode::lease, now);
+    fetch_settled(origin, now);
+  }
+}
+
+void Puller::claim(PieceSpan pieces, ClaimMode mode, Instant now) {
+  Run run{.number = ++last_run_, .pieces = pieces, .mode = mode, .fetch_at = now};
+  for (PieceIndex p = pieces.begin; p < pieces.end; ++p) board_.hold(p);
+  std::vector<SourceId> to = mode == ClaimMode::lease ? roster_.watchers() : roster_.links();
+  if (to.size() > kToldMax) to.resize(kToldMax);
+  if (!to.empty()) {
+    run.told = true;
+    if (mode == ClaimMode::lease) run.fetch_at = now + settle_;
+    const auto eta = std::chrono::duration_cast<std::chrono::milliseconds>(
+        piece_time(now) * static_cast<std::int64_t>(pieces.size()));
+    commands_.emplace_back(SendMessage{
+        std::move(to),
+        Claim{run.number, pieces, mode,
+              static_cast<std::uint32_t>(std::min<std::int64_t>(eta.count(), 1U << 31))}});
+  }
+  runs_.push_back(run);
+}
+
+// Another peer's claim on a piece that is only claimed here.
+bool Puller::entitled(SourceId other, PieceIndex piece) const {
+  const auto key = roster_.key_of(other);
+  if (!key) return false;
+  const std::uint32_t chunk = piece.value / chunk_pieces_;
+  return weight(*key, chunk) > weight(roster_.self(), chunk);
+}
+
+void Puller::drop_lost(Run& run) {
+  const auto lost = [&](PieceIndex p) {
+    if (board_.verified().contains(p) || board_.trusted(p)) return true;
+    const auto claims = claims_.claims_on(p);
+    return std::any_of(claims.begin(), claims.end(), [&](const ClaimTable::Held& held) {
+      return held.mode != ClaimMode::lease || entitled(held.who, p);
+    });
+  };
+  PieceSpan best;
+  PieceSpan present{run.pieces.begin, run.pieces.begin};
+  for (PieceIndex p = run.pieces.begin; p < run.pieces.end; ++p) {
+    present = lost(p) ? PieceSpan{p + 1, p + 1} : PieceSpan{present.begin, p + 1};
+    if (present.size() > best.size()) best = present;
+  }
+  if (best.empty()) best = {run.pieces.begin, run.pieces.begin};
+  unclaim(run, {run.pieces.begin, best.begin});
+  unclaim(run, {best.end, run.pieces.end});
+  run.pieces = best;
+}
+
+void Puller::unclaim(const Run& run, PieceSpan pieces) {
+  if (pieces.empty()) return;
+  for (PieceIndex p = pieces.begin; p < pieces.end; ++p) board_.release(p);
+  if (!run.told) return;
+  std::vector<SourceId> to = run.mode == ClaimMode::lease ? roster_.watchers() : roster_.links();
+  if (!to.empty()) commands_.emplace_back(SendMessage{std::move(to), Unclaim{run.number, pieces}});
+}
+
+void Puller::fetch_settled(OriginBook::Origin& origin, Instant now) {
+  for (Run& run : runs_) {
+    if (run.request || now < run.fetch_at) continue;
+    if (run.mode == ClaimMode::lease) drop_lost(run);
+    if (run.pieces.empty()) continue;
+    run.report_at = now + kReportInterval;
+    begin(run, origin);
+  }
+  std::erase_if(runs_, [](const Run& run) { return run.pieces.empty(); });
+}
+
+void Puller::begin(Run& run, OriginBook::Origin& origin) {
+  ByteSpan span = layout_.bytes(run.pieces);
+  span.begin = requests_.resume_at(run.pieces.begin);
+  for (PieceIndex p = run.pieces.begin; p < run.pieces.end; ++p) requests_.forget_prefix(p);
+  run.request = requests_.open(origin.id, span, false);
+  commands_.emplace_back(FetchRange{*run.request, origin.id, span, false});
+}
+
+void Puller::begin_whole_file(OriginBook::Origin& origin) {
+  if (board_.open().empty()) return;
+  for (PieceIndex p{0}; p < layout_.all().end; ++p) {
+    board_.hold(p);
+    requests_.forget_prefix(p);
+  }
+  const ByteSpan span{0, layout_.size().value};
+  commands_.emplace_back(FetchRange{requests_.open(origin.id, span, true), origin.id, span, true});
+}
+
+// ---- the end of a run --------------------------------------------------------------------------
+
+Puller::Run* Puller::find(RequestId request) {
+  const auto it = std::find_if(runs_.begin(), runs_.end(),
+                               [&](const Run& run) { return run.request == request; });
+  return it == runs_.end() ? nullptr : &*it;
+}
+
+const Puller::Run* Puller::find(RequestId request) const {
+  return const_cast<Puller*>(this)->find(request);
+}
+
+void Puller::end(RequestId id) {
+  const OriginRequest* request = requests_.find(id);
+  if (request == nullptr) return;
+  const std::uint64_t handed_over = request->progressed;
+  const PieceSpan pieces{layout_.piece_at(request->span.begin),
+                         layout_.piece_at(request->span.end - 1) + 1};
+  requests_.close(id);
+  PieceSpan rest{pieces.end, pieces.end};
+  for (PieceIndex p = pieces.begin; p < pieces.end; ++p) {
+    // Pieces handed over whole await the store's verdict.
+    if (board_.verified().contains(p) || layout_.bytes(p).end <= handed_over) continue;
+    rest.begin = std::min(rest.begin, p);
+    board_.release(p);
+  }
+  if (const Run* run = find(id); run != nullptr) unclaim(*run, rest);
+  std::erase_if(runs_, [&](const Run& run) { return run.request == id; });
+}
+
+bool Puller::cut_reached(RequestId id) const {
+  const Run* run = find(id);
+  const OriginRequest* request = requests_.find(id);
+  return run != nullptr && run->cut && request->progressed >= request->span.end;
+}
+
+PieceIndex Puller::not_begun(const Run& run) const {
+  if (!run.request) return run.pieces.begin;
+  const OriginRequest* request = requests_.find(*run.request);
+  const PieceIndex at = layout_.piece_at(request->progressed);
+  return std::min(layout_.bytes(at).begin < request->progressed ? at + 1 : at, run.pieces.end);
+}
+
+// REQUIRES: no piece from `end` on has begun.
+void Puller::shorten(Run& run, PieceIndex end) {
+  if (end >= run.pieces.end) return;
+  const PieceSpan given{end, run.pieces.end};
+  run.pieces.end = end;
+  run.cut = true;
+  if (run.request && end > run.pieces.begin) {
+    requests_.find(*run.request)->span.end = layout_.bytes(given).begin;
+  } else if (run.request) {
+    commands_.emplace_back(CancelRequest{*run.request});
+    requests_.close(*run.request);
+  }
+  unclaim(run, given);
+}
+
+// ---- with and against others -------------------------------------------------------------------
+
+void Puller::meet(SourceId from, const Claim& claim) {
+  if (claim.mode == ClaimMode::hedge) {
+    for (PieceIndex p = claim.pieces.begin; p < std::min(claim.pieces.end, layout_.all().end);
+         ++p) {
+      hedged_.insert(p);
+    }
+    return;
+  }
+  if (claim.mode == ClaimMode::solo) return;
+  for (Run& run : runs_) {
+    if (!run.request || run.mode != ClaimMode::lease) continue;
+    const PieceIndex first = std::max(not_begun(run), claim.pieces.begin);
+    const PieceIndex end = std::min(run.pieces.end, claim.pieces.end);
+    if (first >= end) continue;
+    // It cannot have known of this run when it claimed: messages take longer than was thought.
+    settle_ = std::min(2 * settle_, policy_.lease_settle_max);
+    if (claim.mode == ClaimMode::under_way && entitled(from, first)) {
+      shorten(run, first);
+    } else {
+      commands_.emplace_back(
+          SendMessage{{from}, Claim{run.number, run.pieces, ClaimMode::under_way, 0}});
+    }
+  }
+  std::erase_if(runs_, [](const Run& run) { return run.pieces.empty(); });
+}
+
+void Puller::introduce(SourceId to) {
+  for (Run& run : runs_) {
+    if (run.mode == ClaimMode::hedge) continue;
+    run.told = true;
+    const ClaimMode mode = run.request ? ClaimMode::under_way : run.mode;
+    commands_.emplace_back(SendMessage{{to}, Claim{run.number, run.pieces, mode, 0}});
+  }
+}
+
+void Puller::split(std::uint32_t number) {
+  for (Run& run : runs_) {
+    if (run.number != number || run.mode != ClaimMode::lease) continue;
+    const PieceIndex first = not_begun(run);
+    const std::uint32_t rest = run.pieces.end - std::max(first, run.pieces.begin);
+    const std::uint32_t given = rest / 2;
+    if (given == 0) return;
+    if (run.request && std::uint64_t{given} * layout_.piece_bytes() < kSplitBytesMin) return;
+    return shorten(run, PieceIndex{run.pieces.end.value - given});
+  }
+}
+
+// Nothing is free: help those who are late, first by asking for a share of their work.
+void Puller::assist(OriginBook::Origin& origin, Instant now, WakeUp& wake) {
+  if (!board_.free().empty() || !claims_.any_live()) return;
+  wake.by(now + kAssistInterval);
+  const Duration usual = piece_time(now);
+  const Duration late_after = usual.count() > 0 ? 2 * usual + kLateGrace : kLateUnknown;
+  if (const auto late = claims_.latest(now, late_after); late && hedge(*late, origin, now)) return;
+  const auto holder = claims_.largest_run();
+  if (!holder || holder->pieces < kSplitPiecesMin || now < split_at_) return;
+  split_at_ = now + kSplitInterval;
+  commands_.emplace_back(SendMessage{{holder->who}, SplitRequest{holder->run}});
+}
+
+bool Puller::hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Instant now) {
+  const PieceIndex piece = late.piece;
+  if (hedged_.contains(piece) || !board_.open().contains(piece)) return false;
+  const std::uint64_t budget =
+      std::max<std::uint64_t>(policy_.hedge_pieces_min,
+                              std::uint64_t{layout_.piece_count()} * policy_.hedge_permille / 1000);
+  if (hedged_.count() >= budget) return false;
+  const std::uint64_t mine = weight(roster_.self(), piece.value);
+  for (const SiteRoster::Member& member : roster_.pullers()) {
+    if (member.link && member.link != late.who && weight(member.key, piece.value) > mine) {
+      return false;  // that one will
+    }
+  }
+  hedged_.insert(piece);
+  claim({piece, piece + 1}, ClaimMode::hedge, now);
+  fetch_settled(origin, now);
+  return true;
+}
+
+// For runs that take longer between pieces than others would wait.
+void Puller::report(Instant now, WakeUp& wake) {
+  for (Run& run : runs_) {
+    if (!run.request || !run.told || run.mode == ClaimMode::hedge) continue;
+    if (now >= run.report_at) {
+      run.report_at = now + kReportInterval;
+      const OriginRequest* request = requests_.find(*run.request);
+      const std::uint64_t bytes = request->progressed - request->span.begin;
+      std::vector<SourceId> to = roster_.watchers();
+      if (bytes > 0 && !to.empty()) {
+        commands_.emplace_back(SendMessage{std::move(to), ClaimProgress{run.number, bytes, 0}});
+      }
+    }
+    wake.by(run.report_at);
+  }
+}
+
+}  // namespace lanward::core

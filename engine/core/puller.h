@@ -1,0 +1,124 @@
+// This peer's own fetching from the origin: claims a run of pieces, waits until every claim made at
+// the same time must have arrived, drops what others are entitled to, and then asks for the range.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "engine/core/claim_table.h"
+#include "engine/core/commands.h"
+#include "engine/core/origin_book.h"
+#include "engine/core/piece_board.h"
+#include "engine/core/policy.h"
+#include "engine/core/request_ledger.h"
+#include "engine/core/site_roster.h"
+#include "engine/core/units.h"
+
+namespace lanward::core {
+
+// The earliest of several moments.
+struct WakeUp {
+  std::optional<Instant> at;
+  void by(Instant other) {
+    if (!at || other < *at) at = other;
+  }
+};
+
+class Puller {
+ public:
+  enum class Mode : std::uint8_t {
+    rest,   // others fetch
+    alone,  // nobody to agree with: plain HTTP, several ranges at once
+    lease,  // as one of the site's pullers
+    solo,   // others have kept this peer waiting for too long
+  };
+
+  Puller(const Policy& policy, const Content& content, PieceBoard& board, SiteRoster& roster,
+         ClaimTable& claims, RequestLedger& requests, Commands& commands, bool peers_possible);
+
+  // Claims, fetches, splits or hedges as the mode allows; `origin` is null when none can be used.
+  void plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wake);
+
+  // The request has ended or is to end: what it did not bring is open again.
+  void end(RequestId request);
+  // The request has brought all that is still wanted of it, and more would come.
+  [[nodiscard]] bool cut_reached(RequestId request) const;
+
+  // A peer's claim, already in the claim table, may collide with what is fetched here.
+  void meet(SourceId from, const Claim& claim);
+  // Somebody idle asks for a part of a run.
+  void split(std::uint32_t run);
+  // A new watcher: tell it what is under way.
+  void introduce(SourceId to);
+
+  [[nodiscard]] bool busy() const { return !runs_.empty(); }
+  // What a piece takes a puller at the site's rate; zero: unknown.
+  [[nodiscard]] Duration piece_time(Instant now) const;
+
+ private:
+  struct Run {
+    std::uint32_t number = 0;
+    PieceSpan pieces;
+    ClaimMode mode = ClaimMode::lease;
+    bool told = false;                 // somebody knows of it
+    bool cut = false;                  // ends before the end of the range that was asked for
+    Instant fetch_at;                  // when the claim has settled
+    std::optional<RequestId> request;  // nothing: not asked for yet
+    Instant report_at;                 // of progress, next
+  };
+
+  void refresh_chunks();
+  [[nodiscard]] std::uint64_t weight(PeerKey key, std::uint32_t chunk) const;
+  [[nodiscard]] bool entitled(SourceId other, PieceIndex piece) const;
+
+  void fetch_settled(OriginBook::Origin& origin, Instant now);
+  void drop_lost(Run& run);
+  void begin(Run& run, OriginBook::Origin& origin);
+  void begin_whole_file(OriginBook::Origin& origin);
+  void claim_next(Mode mode, OriginBook::Origin& origin, Instant now, WakeUp& wake);
+  void claim(PieceSpan pieces, ClaimMode mode, Instant now);
+  void assist(OriginBook::Origin& origin, Instant now, WakeUp& wake);
+  bool hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Instant now);
+  void report(Instant now, WakeUp& wake);
+  void shorten(Run& run, PieceIndex end);
+  void unclaim(const Run& run, PieceSpan pieces);
+
+  [[nodiscard]] std::uint32_t lanes(Mode mode) const;
+  [[nodiscard]] std::uint32_t length(Mode mode, const OriginBook::Origin& origin,
+                                     Instant now) const;
+  [[nodiscard]] PieceSpan choose(std::uint32_t length) const;
+  [[nodiscard]] PieceSpan choose_any(std::uint32_t length) const;
+  [[nodiscard]] PieceSpan from_front(PieceIndex begin, std::uint32_t length,
+                                     const PieceSet& candidates) const;
+  // Until the run that ends first has ended, at the measured rate; nothing: unknown.
+  [[nodiscard]] std::optional<Duration> soonest_end(const OriginBook::Origin& origin,
+                                                    Instant now) const;
+  [[nodiscard]] PieceIndex not_begun(const Run& run) const;
+  [[nodiscard]] Run* find(RequestId request);
+  [[nodiscard]] const Run* find(RequestId request) const;
+
+  const Policy& policy_;
+  const PieceLayout layout_;
+  PieceBoard& board_;
+  SiteRoster& roster_;
+  ClaimTable& claims_;
+  RequestLedger& requests_;
+  Commands& commands_;
+  const bool peers_possible_;
+  const std::uint64_t salt_;
+  const std::uint32_t chunk_pieces_;
+
+  std::vector<Run> runs_;
+  std::uint32_t last_run_ = 0;
+  std::uint32_t length_before_ = 1;
+  Duration settle_;
+  std::uint32_t generation_ = ~0U;          // of the roster, when the chunks were dealt
+  std::vector<std::uint32_t> chunk_order_;  // own chunks first, each part by own weight
+  std::size_t own_chunks_ = 0;
+  PieceSet owned_;
+  PieceSet hedged_;  // by anybody
+  Instant split_at_;
+};
+
+}  // namespace lanward::core

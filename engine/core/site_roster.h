@@ -1,0 +1,131 @@
+// Who of the site fetches from the origin for all: the peers of the lowest ranks among those that
+// are willing and alive, as far as this peer knows. Everybody decides that for itself, from the
+// same hash, so there is nothing to elect.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/core/commands.h"
+#include "engine/core/content.h"
+#include "engine/core/lease_message.h"
+#include "engine/core/policy.h"
+#include "engine/core/units.h"
+
+namespace lanward::core {
+
+// Low wins.
+[[nodiscard]] std::uint64_t rank_of(const Digest& content, PeerKey key);
+
+class SiteRoster {
+ public:
+  struct Member {
+    std::uint64_t rank = 0;
+    PeerKey key;
+    std::optional<SourceId> link;  // nothing: itself, or known by hearsay only
+    Endpoint endpoint;
+  };
+
+  SiteRoster(const Content& content, PeerKey self, const Policy& policy, Commands& commands,
+             Instant now);
+
+  [[nodiscard]] PeerKey self() const { return self_; }
+  void set_willing(bool willing);
+  // What this peer tells about itself.
+  void set_rate(ByteRate rate) { rate_ = rate; }
+  // The origin asks for less: half as many pullers for a while.
+  void slow_down(Instant now);
+
+  void link_up(SourceId id, const Endpoint& endpoint);
+  void link_down(SourceId id, Instant now);
+  // False: the message makes no sense on this link.
+  bool hear(SourceId from, const Hello& hello, Instant now);
+  void hear(SourceId from, const Roster& roster, Instant now);
+
+  // Brings the ranking up to date, dials pullers that are not connected, tells neighbours.
+  void update(Instant now);
+  [[nodiscard]] std::optional<Instant> next_due() const;
+
+  // As of the latest update():
+  [[nodiscard]] bool pulls() const { return pulls_; }
+  // The pullers, lowest rank first; this peer is among them if it pulls.
+  [[nodiscard]] std::span<const Member> pullers() const;
+  // Connected members that need to know who fetches what: the pullers and their successors.
+  [[nodiscard]] const std::vector<SourceId>& watchers() const { return watchers_; }
+  // Of a connected peer that said hello.
+  [[nodiscard]] std::optional<PeerKey> key_of(SourceId id) const;
+  // Every connected peer that said hello.
+  [[nodiscard]] std::vector<SourceId> links() const;
+  [[nodiscard]] bool any_links() const { return !links_.empty(); }
+  // Counts up whenever the set of pullers changes; when that was last.
+  [[nodiscard]] std::uint32_t generation() const { return generation_; }
+  [[nodiscard]] Instant changed_at() const { return changed_at_; }
+  // Others report that they fetch from the origin / what the site fetches in all, this peer
+  // included. What was heard too long ago does not count.
+  [[nodiscard]] bool others_fetch(Instant now) const;
+  [[nodiscard]] ByteRate site_rate(Instant now) const;
+  // The member's own report; zero if there is none.
+  [[nodiscard]] ByteRate rate_of(SourceId id, Instant now) const;
+
+ private:
+  struct Link {
+    Endpoint endpoint;
+    std::optional<PeerKey> key;
+    bool willing = false;
+  };
+  // What was heard about a member, from itself or by hearsay.
+  struct Heard {
+    Endpoint endpoint;
+    std::uint32_t beat = 0;
+    std::uint32_t rate_kib = 0;
+    std::uint16_t pullers = 0;
+    Instant at;
+    std::uint32_t dials = 0;
+    Instant next_dial;
+    Instant distrusted_until;
+  };
+
+  [[nodiscard]] bool fresh(const Heard& heard, Instant now) const;
+  [[nodiscard]] bool usable(const Heard& heard, Instant now) const;
+  void note(const Roster::Entry& entry, const Endpoint& endpoint, Instant now);
+  void rank_members(Instant now);
+  void choose_count(Instant now);
+  void set_pullers(Instant now);
+  void dial(Instant now);
+  void beat(Instant now);
+  void relay(Instant now);
+  [[nodiscard]] Roster table(Instant now) const;
+  [[nodiscard]] bool candidate() const;
+
+  const Policy& policy_;
+  const Digest content_id_;
+  const std::uint32_t piece_bytes_;
+  const PeerKey self_;
+  Commands& commands_;
+  const Instant started_;
+
+  bool willing_ = false;
+  ByteRate rate_;
+  std::uint32_t beat_ = 0;
+  std::map<SourceId, Link> links_;
+  std::map<PeerKey, Heard> heard_;
+
+  std::vector<Member> ranking_;  // the lowest kRosterEntriesMax
+  std::vector<PeerKey> chosen_;  // keys of the pullers, as of the last generation
+  std::vector<SourceId> watchers_;
+  std::uint32_t count_ = 0;  // how many pullers there should be
+  bool pulls_ = false;
+  bool dirty_ = true;
+  std::uint32_t generation_ = 0;
+  Instant changed_at_;
+  Instant next_beat_;
+  Instant slow_until_;
+  std::uint32_t slow_count_ = 0;
+  std::optional<Instant> relay_at_;
+  bool relay_to_all_ = false;
+};
+
+}  // namespace lanward::core

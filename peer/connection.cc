@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <libtorrent/bdecode.hpp>
 #include <libtorrent/entry.hpp>
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/hex.hpp>
+#include <libtorrent/peer_connection.hpp>
 #include <libtorrent/peer_request.hpp>
+#include <libtorrent/torrent_peer.hpp>
 
 #include "peer/endpoint.h"
 #include "peer/torrent.h"
@@ -20,8 +23,15 @@ constexpr std::ptrdiff_t kExtensionByte = 5;
 constexpr char kExtensionBit = 0x10;
 // Key of the extension handshake that carries the random number of a swarm membership.
 constexpr const char* kMemberKey = "lw_id";
-// Ticks of a second that an incoming peer gets to tell the port it listens on, by which it is known
-// again later. One that never does is known by its peer id.
+// Lease messages (docs/protocol.md): the name of the extension, and our number for it. libtorrent
+// itself takes 2 to 4, 7 and 8.
+constexpr const char* kLeaseKey = "lw_lease";
+constexpr int kLeaseMessage = 13;
+// Type byte of extension messages (BEP 10).
+constexpr std::uint8_t kExtendedMessage = 20;
+// Ticks of a second that a peer gets for its extension handshake, and one that was dialled for its
+// word that it keeps the connection. An incoming peer that never tells its port is known by its
+// peer id.
 constexpr int kHandshakeTicks = 3;
 
 }  // namespace
@@ -40,62 +50,127 @@ bool Connection::dialled(const lt::tcp::endpoint& endpoint) const {
   return !ended_ && handle_.is_outgoing() && handle_.remote() == endpoint;
 }
 
+bool Connection::leads_to(const lt::tcp::endpoint& endpoint) const {
+  return !ended_ && listens_on_ == endpoint;
+}
+
 // ---- who it is ---------------------------------------------------------------------------------
 
 void Connection::add_handshake(lt::entry& handshake) {
   // A torrent whose pieces are all reserved is "upload only" for libtorrent, and a stock seed hangs
   // up on such a peer. The pieces may be allowed at any moment, so the seed is still wanted.
   handshake.dict().erase("upload_only");
+  handshake["m"][kLeaseKey] = kLeaseMessage;
   if (const auto torrent = torrent_.lock()) handshake[kMemberKey] = torrent->member_id();
 }
 
 bool Connection::on_handshake(lt::span<const char> reserved_bits) {
-  if (handle_.is_outgoing()) {
-    identify(handle_.remote());
-  } else if ((reserved_bits[kExtensionByte] & kExtensionBit) == 0) {
-    identify_by_peer_id();
+  answered_ = true;
+  // libtorrent dials a peer again that it has lost, also one that is not wanted any more.
+  if (handle_.is_outgoing() && sources_ && sources_->is_banned(to_string(handle_.remote()))) {
+    cut(lt::errors::peer_banned);
+    return true;
   }
+  if ((reserved_bits[kExtensionByte] & kExtensionBit) == 0) identify();
   return true;  // the other end need not know this extension
 }
 
 bool Connection::on_extension_handshake(const lt::bdecode_node& handshake) {
   const auto torrent = torrent_.lock();
   if (peer_ != nullptr || ended_ || !torrent) return true;
-  const std::int64_t port = handshake.dict_find_int_value("p", 0);
-  if (port <= 0 || port > 0xffff) {
-    identify_by_peer_id();
+  if (const lt::bdecode_node messages = handshake.dict_find_dict("m")) {
+    const std::int64_t id = messages.dict_find_int_value(kLeaseKey, 0);
+    if (id > 0 && id <= 0xff) lease_id_ = static_cast<std::uint8_t>(id);
+  }
+  their_member_id_ = std::string{handshake.dict_find_string_value(kMemberKey)};
+  if (handle_.is_outgoing()) {
+    // A member says that it keeps the connection before it counts; see survives_crossing().
+    if (lease_id_ == 0) identify();
     return true;
   }
-  const lt::tcp::endpoint listens_on{handle_.remote().address(), static_cast<std::uint16_t>(port)};
-  identify(listens_on);
-  // Two peers that dial each other at once have one connection too many. libtorrent would end the
-  // incoming one on either side, and with it both; here both sides keep the one dialled by the
-  // greater id, by ending the outgoing one before libtorrent looks.
-  const std::string theirs{handshake.dict_find_string_value(kMemberKey)};
-  if (theirs > torrent->member_id()) torrent->cut_dialled(listens_on);
+  const std::int64_t port = handshake.dict_find_int_value("p", 0);
+  if (port > 0 && port <= 0xffff) {
+    listens_on_ = {handle_.remote().address(), static_cast<std::uint16_t>(port)};
+    if (!survives_crossing(*torrent)) return true;
+  }
+  identify();
+  if (lease_peer()) send_lease({});
   return true;
 }
 
-void Connection::identify(const lt::tcp::endpoint& listens_on) {
-  const std::string address = to_string(listens_on);
-  identified(address, address);
+// Two peers that dial each other at once have one connection too many. libtorrent would end the
+// incoming one on either side, and with it both; here both sides keep the one dialled by the
+// greater id, by ending the outgoing one before libtorrent looks. The end that was dialled decides,
+// and tells the other by an empty lease message, so that nothing is said on a connection that is
+// about to end.
+bool Connection::survives_crossing(Torrent& torrent) {
+  const auto ours = torrent.dialled(*listens_on_);
+  if (!ours) return true;
+  // What we dialled may also lead to a machine that has gone and come back since.
+  const bool stale = !ours->their_member_id_.empty() && ours->their_member_id_ != their_member_id_;
+  if (their_member_id_ <= torrent.member_id() && !ours->is_connecting() && !stale) return false;
+  ours->cut(lt::errors::duplicate_peer_id);
+  return true;
 }
 
-void Connection::identify_by_peer_id() {
-  const std::string id = lt::aux::to_hex(handle_.pid());
-  identified(handle_.remote().address().to_string() + "/" + id, to_string(handle_.remote()));
+void Connection::identify() {
+  if (handle_.is_outgoing()) listens_on_ = handle_.remote();
+  if (listens_on_) {
+    const std::string address = to_string(*listens_on_);
+    return identified({address, address, to_core(*listens_on_), lease_id_ != 0});
+  }
+  const lt::tcp::endpoint remote = handle_.remote();
+  const std::string key = remote.address().to_string() + "/" + lt::aux::to_hex(handle_.pid());
+  identified({key, to_string(remote), to_core({remote.address(), 0}), lease_id_ != 0});
 }
 
-void Connection::identified(const std::string& key, const std::string& address) {
+void Connection::identified(const Sources::Identity& who) {
   if (peer_ != nullptr || ended_ || !sources_) return;
-  peer_ = sources_->connected(key, address);
+  speaks_leases_ = who.leases;
+  peer_ = sources_->connected(who);
   if (peer_ == nullptr) return cut(lt::errors::peer_banned);
+  if (const auto torrent = torrent_.lock(); torrent && listens_on_) torrent->joined(*listens_on_);
   if (pieces_known_) sources_->has(*peer_, pieces_);
 }
 
 bool Connection::admitted() {
-  if (peer_ == nullptr && !ended_) identify_by_peer_id();
+  if (peer_ == nullptr && !ended_) identify();
   return peer_ != nullptr;
+}
+
+// ---- lease messages ----------------------------------------------------------------------------
+
+std::optional<core::SourceId> Connection::lease_peer() const {
+  if (peer_ == nullptr || ended_ || !speaks_leases_) return std::nullopt;
+  return peer_->id;
+}
+
+void Connection::send_lease(std::span<const std::uint8_t> message) {
+  const auto length = static_cast<std::uint32_t>(2 + message.size());
+  std::vector<char> frame;
+  frame.reserve(4 + length);
+  for (const int shift : {24, 16, 8, 0}) frame.push_back(static_cast<char>(length >> shift));
+  frame.push_back(static_cast<char>(kExtendedMessage));
+  frame.push_back(static_cast<char>(lease_id_));
+  frame.insert(frame.end(), message.begin(), message.end());
+  handle_.send_buffer(frame.data(), static_cast<int>(frame.size()));
+}
+
+bool Connection::on_extended(int length, int message, lt::span<const char> body) {
+  if (message != kLeaseMessage) return false;
+  // The body comes in fragments, each time with all that has come before.
+  if (body.size() < length || ended_) return true;
+  if (peer_ == nullptr && handle_.is_outgoing() && lease_id_ != 0) identify();
+  if (length == 0 || !lease_peer()) return true;
+  const auto said = inbox_.take(
+      {reinterpret_cast<const std::uint8_t*>(body.data()), static_cast<std::size_t>(body.size())},
+      std::chrono::steady_clock::now());
+  if (said) sources_->says(*peer_, *said);
+  if (inbox_.is_hopeless()) {
+    sources_->ban(peer_->id);
+    cut(lt::errors::invalid_message);
+  }
+  return true;
 }
 
 // ---- what it has -------------------------------------------------------------------------------
@@ -169,15 +244,29 @@ void Connection::sent_payload(int bytes) {
 }
 
 void Connection::tick() {
+  if (!answered_) return;
   if (peer_ == nullptr && (++ticks_ < kHandshakeTicks || !admitted())) return;
   if (const auto torrent = torrent_.lock()) torrent->storage().settle();
   sources_->tell_progress(*peer_);
 }
 
-void Connection::on_disconnect(const lt::error_code&) {
+// libtorrent does not dial complete peers while nothing is wanted, and forgets to look again when
+// something is. Pieces may be allowed at any moment, so it must not remember that the peer was
+// complete; its count of such peers, which nothing here depends on, is off by one from then on.
+void Connection::stay_dialable() {
+  const auto connection = handle_.native_handle();
+  if (connection && connection->peer_info_struct() != nullptr) {
+    connection->peer_info_struct()->seed = false;
+  }
+}
+
+void Connection::on_disconnect(const lt::error_code& error) {
   ended_ = true;
+  stay_dialable();
+  const auto torrent = torrent_.lock();
+  if (torrent && handle_.is_outgoing()) torrent->dial_ended(handle_.remote(), error, answered_);
   if (peer_ == nullptr) return;
-  if (const auto torrent = torrent_.lock()) torrent->storage().settle();
+  if (torrent) torrent->storage().settle();
   sources_->disconnected(*std::exchange(peer_, nullptr));
 }
 

@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
 
 #include "engine/core/piece_set.h"
+#include "peer/lease_inbox.h"
 #include "peer/sources.h"
 
 namespace lanward::peer {
@@ -26,10 +29,19 @@ class Connection final : public lt::peer_plugin {
   [[nodiscard]] bool belongs_to(core::SourceId id) const { return peer_ && peer_->id == id; }
   // It was dialled by us, to this very address, and is alive.
   [[nodiscard]] bool dialled(const lt::tcp::endpoint& endpoint) const;
+  // Dialled, but nobody has answered yet.
+  [[nodiscard]] bool is_connecting() const { return !ended_ && handle_.is_connecting(); }
+  // The other end lives at this address, and the connection is alive.
+  [[nodiscard]] bool leads_to(const lt::tcp::endpoint& endpoint) const;
+  // The peer that is told of as joined, if it understands lease messages.
+  [[nodiscard]] std::optional<core::SourceId> lease_peer() const;
+  // Writes the message at once. REQUIRES: lease_peer().
+  void send_lease(std::span<const std::uint8_t> message);
 
   void add_handshake(lt::entry& handshake) override;
   bool on_handshake(lt::span<const char> reserved_bits) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
+  bool on_extended(int length, int message, lt::span<const char> body) override;
   bool on_bitfield(const lt::bitfield& bits) override;
   bool on_have_all() override;
   bool on_have_none() override;
@@ -45,9 +57,11 @@ class Connection final : public lt::peer_plugin {
  private:
   // Settles which peer this is: by the port it listens on where that is known, because libtorrent
   // peers take a new peer id for every connection.
-  void identify(const lt::tcp::endpoint& listens_on);
-  void identify_by_peer_id();
-  void identified(const std::string& key, const std::string& address);
+  void identify();
+  void identified(const Sources::Identity& who);
+  // False: libtorrent is about to end this connection in favour of the one that we dialled.
+  [[nodiscard]] bool survives_crossing(Torrent& torrent);
+  void stay_dialable();
   bool replace_pieces(core::PieceSet pieces);
   // False for a peer that has been refused; libtorrent must not act on its messages.
   [[nodiscard]] bool admitted();
@@ -56,6 +70,12 @@ class Connection final : public lt::peer_plugin {
   lt::peer_connection_handle handle_;
   std::shared_ptr<Sources> sources_;
   Peer* peer_ = nullptr;  // null until identified
+  std::optional<lt::tcp::endpoint> listens_on_;
+  std::string their_member_id_;  // empty: not known
+  std::uint8_t lease_id_ = 0;    // the other end's number for lease messages; 0: it has none
+  bool speaks_leases_ = false;   // as was told when it joined
+  bool answered_ = false;        // there was a handshake
+  LeaseInbox inbox_;
   core::PieceSet pieces_;
   bool pieces_known_ = false;
   std::uint32_t padding_queued_ = 0;  // bytes on their way out that are not of the file

@@ -35,4 +35,18 @@ std::string to_string(const lt::tcp::endpoint& endpoint) {
   return endpoint.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
 }
 
+core::Endpoint to_core(const lt::tcp::endpoint& endpoint) {
+  const lt::address& address = endpoint.address();
+  const lt::address_v6 mapped = address.is_v6() ? address.to_v6()
+                                                : boost::asio::ip::make_address_v6(
+                                                      boost::asio::ip::v4_mapped, address.to_v4());
+  return {mapped.to_bytes(), endpoint.port()};
+}
+
+lt::tcp::endpoint from_core(const core::Endpoint& endpoint) {
+  const lt::address_v6 address(endpoint.address);
+  if (!address.is_v4_mapped()) return {address, endpoint.port};
+  return {boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address), endpoint.port};
+}
+
 }  // namespace lanward::peer

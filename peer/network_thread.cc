@@ -1,8 +1,10 @@
 #include "peer/network_thread.h"
 
+#include <cassert>
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace lanward::peer {
 
@@ -36,6 +38,17 @@ void NetworkThread::run_batch() {
     task();
     task = {};  // what a task holds is let go before the next one runs
   }
+}
+
+void NetworkThread::post_after(std::chrono::milliseconds delay, ports::Task task) {
+  assert(delay <= kDelayMax);
+  const std::lock_guard lock(mutex_);
+  if (io_ == nullptr) return;
+  auto timer = std::make_shared<boost::asio::steady_timer>(*io_, delay);
+  timer->async_wait([timer, self = shared_from_this(),
+                     task = std::move(task)](const boost::system::error_code& error) mutable {
+    if (!error) self->post(std::move(task));
+  });
 }
 
 void NetworkThread::close() {

@@ -1,6 +1,7 @@
 // The door to libtorrent's network thread.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -23,6 +24,11 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
   // Runs the task on the network thread, in the order of posting; never inside post(). After
   // close() the task is destroyed without being run. Any thread.
   void post(ports::Task task);
+
+  // Runs the task on the network thread after the delay, unless close() comes first. A delay holds
+  // up the end of the session, so it is at most kDelayMax. Network thread.
+  void post_after(std::chrono::milliseconds delay, ports::Task task);
+  static constexpr std::chrono::milliseconds kDelayMax{200};
 
   // Destroys what waits. After it returns no task begins, unless it is called by a task of the
   // running batch. Network thread, or any thread once the network thread has ended.

@@ -23,10 +23,12 @@ constexpr int kSendBufferBytes = 32 * 1024;
 constexpr int kListenQueue = 200;
 // Dials, retries and time-outs are looked at this often.
 constexpr int kTickMs = 50;
-// A failure counter of libtorrent ends at 31, so a peer is dialled for ever, each time a second
-// later than the time before, up to 32 s.
-constexpr int kFailuresMax = 32;
-constexpr int kReconnectSeconds = 1;
+// Whom to dial again and when is decided by Dialler: libtorrent's clock has whole seconds. An
+// address that has failed once is left alone until it is named again.
+constexpr int kFailuresMax = 1;
+constexpr int kReconnectSeconds = 0;
+// Dials of a torrent that need not wait for the next tick of a second; libtorrent counts in a byte.
+constexpr int kDialsAtOnce = 255;
 // A LAN peer answers at once or not at all.
 constexpr int kConnectSeconds = 3;
 // A tracker that does not take our goodbye must not hold up the end of the session.
@@ -57,6 +59,7 @@ void connections(settings_pack& s) {
   s.set_int(settings_pack::listen_queue_size, kListenQueue);
   s.set_int(settings_pack::min_reconnect_time, kReconnectSeconds);
   s.set_int(settings_pack::max_failcount, kFailuresMax);
+  s.set_int(settings_pack::torrent_connect_boost, kDialsAtOnce);
   s.set_int(settings_pack::peer_connect_timeout, kConnectSeconds);
   s.set_int(settings_pack::stop_tracker_timeout, kTrackerGoodbyeSeconds);
   s.set_int(settings_pack::local_service_announce_interval, kDiscoverySeconds);

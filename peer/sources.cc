@@ -14,19 +14,22 @@ constexpr std::size_t kPeersMax = 4096;
 
 }  // namespace
 
-Peer* Sources::connected(const std::string& key, const std::string& address) {
+Peer* Sources::connected(const Identity& who) {
   const std::lock_guard lock(mutex_);
-  auto it = peers_.find(key);
+  auto it = peers_.find(who.key);
   if (it == peers_.end()) {
     if (peers_.size() >= kPeersMax) return nullptr;
-    it = peers_.emplace(key, std::make_unique<Peer>()).first;
+    it = peers_.emplace(who.key, std::make_unique<Peer>()).first;
     const auto number = static_cast<std::uint32_t>(peers_.size() - 1);
     it->second->id = core::SourceId{core::kFirstPeerSource + number};
-    it->second->address = address;
+    it->second->address = who.address;
   }
   Peer& peer = *it->second;
   if (peer.banned) return nullptr;
-  if (peer.connections++ == 0) send(core::PeerJoined{.peer = peer.id, .address = peer.address});
+  if (peer.connections++ == 0) {
+    send(core::PeerJoined{
+        .peer = peer.id, .address = peer.address, .endpoint = who.endpoint, .leases = who.leases});
+  }
   return &peer;
 }
 
@@ -45,6 +48,11 @@ void Sources::has(const Peer& peer, const core::PieceSet& pieces) {
 void Sources::has(const Peer& peer, core::PieceIndex piece) {
   const std::lock_guard lock(mutex_);
   send(core::PeerHasPiece{peer.id, piece});
+}
+
+void Sources::says(const Peer& peer, core::LeaseMessage message) {
+  const std::lock_guard lock(mutex_);
+  if (!peer.banned) send(core::PeerMessage{peer.id, std::move(message)});
 }
 
 bool Sources::received(Peer& peer, std::uint32_t bytes, bool stored) {
@@ -89,6 +97,12 @@ void Sources::ban(core::SourceId id) {
 bool Sources::is_banned(const Peer& peer) const {
   const std::lock_guard lock(mutex_);
   return peer.banned;
+}
+
+bool Sources::is_banned(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = peers_.find(key);
+  return it != peers_.end() && it->second->banned;
 }
 
 void Sources::close() {

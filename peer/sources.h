@@ -34,12 +34,20 @@ class Sources {
   explicit Sources(ports::FactSink facts) : facts_(std::move(facts)) {}
 
   // A connection of the peer that `key` identifies is up; the pointer stays valid. Nothing: the
-  // peer is banned, or there are too many peers.
-  [[nodiscard]] Peer* connected(const std::string& key, const std::string& address);
+  // peer is banned, or there are too many peers. The first connection decides what is told.
+  struct Identity {
+    std::string key;
+    std::string address;      // for people
+    core::Endpoint endpoint;  // where it listens, as far as that is known
+    bool leases = false;      // it understands lease messages
+  };
+  [[nodiscard]] Peer* connected(const Identity& who);
   void disconnected(Peer& peer);
 
   void has(const Peer& peer, const core::PieceSet& pieces);
   void has(const Peer& peer, core::PieceIndex piece);
+
+  void says(const Peer& peer, core::LeaseMessage message);
 
   // A block came from the peer; `stored`: it will be handed to the store, else nobody wants it.
   // False after close(): the block must not be stored, nobody would count it.
@@ -49,6 +57,7 @@ class Sources {
   void tell_progress(Peer& peer);
 
   void ban(core::SourceId id);
+  [[nodiscard]] bool is_banned(const std::string& key) const;
   [[nodiscard]] bool is_banned(const Peer& peer) const;
 
   // Sends the last totals; no fact follows.

@@ -185,8 +185,15 @@ class Member final : public ports::SwarmMember {
   void announce(core::PieceIndex piece) override {
     network_->post([torrent = torrent_, piece] { torrent->announce(piece); });
   }
-  void send(std::span<const core::SourceId>, const core::LeaseMessage&) override {}
-  void connect(const core::Endpoint&) override {}
+  void send(std::span<const core::SourceId> to, const core::LeaseMessage& message) override {
+    if (to.empty()) return;
+    network_->post(
+        [torrent = torrent_, ids = std::vector(to.begin(), to.end()),
+         bytes = core::encode(message)]() mutable { torrent->send(std::move(ids), bytes); });
+  }
+  void connect(const core::Endpoint& endpoint) override {
+    network_->post([torrent = torrent_, address = from_core(endpoint)] { torrent->dial(address); });
+  }
   void ban(core::SourceId peer) override {
     network_->post([torrent = torrent_, peer] { torrent->ban(peer); });
   }
@@ -283,8 +290,9 @@ std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequ
   }
   auto storage = std::make_shared<Storage>(request.store, use, std::move(content), verified,
                                            sources, params ? params->ti : nullptr);
-  auto torrent = std::make_shared<Torrent>(layout, verified, storage, sources,
-                                           std::move(static_peers), make_member_id());
+  auto torrent =
+      std::make_shared<Torrent>(layout, verified, storage, sources, std::move(static_peers),
+                                make_member_id(), session_->network);
   if (params && layout.piece_count() > 0) {
     session_->network->post([session = session_, torrent, storage, save_path,
                              handle = lt::session_handle(*session_->session),

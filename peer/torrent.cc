@@ -1,11 +1,15 @@
 #include "peer/torrent.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/extensions/ut_metadata.hpp>
+#include <libtorrent/peer_info.hpp>
 #include <libtorrent/torrent_flags.hpp>
+
+#include "peer/endpoint.h"
 
 namespace lanward::peer {
 namespace {
@@ -13,6 +17,8 @@ namespace {
 // Announced pieces whose hashes libtorrent is waiting for. Enough to keep the store's hash threads
 // busy; more would only let announcements delay the blocks of peers in the same queues.
 constexpr std::uint32_t kAnnouncedMax = 16;
+
+using Clock = std::chrono::steady_clock;
 
 // libtorrent's calls throw when the torrent or the session is gone, which is no news here.
 template <class F>
@@ -27,12 +33,14 @@ void if_alive(F call) {
 
 Torrent::Torrent(const core::PieceLayout& layout, const core::PieceSet& verified,
                  std::shared_ptr<Storage> storage, std::shared_ptr<Sources> sources,
-                 std::vector<lt::tcp::endpoint> static_peers, std::string member_id)
+                 std::vector<lt::tcp::endpoint> static_peers, std::string member_id,
+                 std::shared_ptr<NetworkThread> network)
     : layout_(layout),
       storage_(std::move(storage)),
       sources_(std::move(sources)),
       static_peers_(std::move(static_peers)),
       member_id_(std::move(member_id)),
+      network_(std::move(network)),
       allowed_(layout.piece_count()),
       had_(verified),
       handed_(layout.piece_count()),
@@ -58,8 +66,9 @@ void Torrent::join(lt::session_handle session, lt::add_torrent_params params) {
 void Torrent::on_files_checked() {
   ready_ = true;
   for (const auto& peer : static_peers_) {
-    if_alive([&] { handle_.connect_peer(peer); });
+    if (peer.port() != 0) dialler_.add(peer, Dialler::Tries::unlimited, Clock::now());
   }
+  dial_soon();
   for (auto p = allowed_.next(core::PieceIndex{0}); p;) {
     const auto end = allowed_.next_missing(*p).value_or(layout_.all().end);
     prioritise({*p, end}, true);
@@ -140,9 +149,22 @@ std::shared_ptr<lt::peer_plugin> Torrent::new_connection(const lt::peer_connecti
   return connection;
 }
 
-void Torrent::cut_dialled(const lt::tcp::endpoint& endpoint) {
+std::shared_ptr<Connection> Torrent::dialled(const lt::tcp::endpoint& endpoint) {
+  for (auto& connection : connections()) {
+    if (connection->dialled(endpoint)) return connection;
+  }
+  return nullptr;
+}
+
+void Torrent::send(std::vector<core::SourceId> to, std::span<const std::uint8_t> message) {
+  std::sort(to.begin(), to.end());
   for (const auto& connection : connections()) {
-    if (connection->dialled(endpoint)) connection->cut(lt::errors::duplicate_peer_id);
+    const auto peer = connection->lease_peer();
+    if (!peer) continue;
+    const auto it = std::lower_bound(to.begin(), to.end(), *peer);
+    if (it == to.end() || *it != *peer) continue;
+    to.erase(it);  // once, also over two connections
+    connection->send_lease(message);
   }
 }
 
@@ -151,6 +173,76 @@ void Torrent::ban(core::SourceId id) {
   for (const auto& connection : connections()) {
     if (connection->belongs_to(id)) connection->cut(lt::errors::peer_banned);
   }
+}
+
+// ---- dialling ----------------------------------------------------------------------------------
+
+// libtorrent dials once a second, and waits whole seconds before it dials again. So its own retries
+// are off (an address that has failed once is no candidate any more), and the dialler here decides.
+// Addresses from multicast and trackers libtorrent dials once; if that fails, they come here, too.
+
+void Torrent::dial(const lt::tcp::endpoint& address) {
+  if (address.port() == 0) return;
+  dialler_.add(address, Dialler::Tries::once, Clock::now());
+  dial_soon();
+}
+
+void Torrent::dial_ended(const lt::tcp::endpoint& address, const lt::error_code& why,
+                         bool answered) {
+  if (!ready_) return;
+  if (why == lt::errors::self_connection) return dialler_.is_self(address);
+  dialler_.failed(address, answered, Clock::now());
+  dial_soon();
+}
+
+void Torrent::dial_soon() {
+  const auto next = dialler_.next();
+  if (!next || wake_set_ || !ready_ || paused_) return;
+  const auto delay = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now());
+  if (delay > NetworkThread::kDelayMax) return;  // tick() will do
+  wake_set_ = true;
+  // Not from within libtorrent's own calls.
+  network_->post_after(std::max(delay, std::chrono::milliseconds{0}), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->wake_set_ = false;
+    self->dial_due();
+    self->dial_soon();
+  });
+}
+
+bool Torrent::on_pause() {
+  if (!dialling_) paused_ = true;
+  return dialling_;
+}
+
+bool Torrent::on_resume() {
+  paused_ = false;
+  return false;
+}
+
+void Torrent::dial_due() {
+  if (!ready_ || paused_) return;
+  bool any = false;
+  for (const lt::tcp::endpoint& address : dialler_.take_due(Clock::now())) {
+    if (sources_->is_banned(to_string(address))) continue;
+    const auto alive = connections();
+    if (std::any_of(alive.begin(), alive.end(), [&](const auto& connection) {
+          return connection->leads_to(address) || connection->dialled(address);
+        })) {
+      continue;
+    }
+    // What a tracker says lowers the count of failures, which makes it a candidate again.
+    if_alive([&] { handle_.connect_peer(address, lt::peer_info::tracker); });
+    any = true;
+  }
+  if (!any) return;
+  // A torrent that is resumed dials at once. The pause before it is only pretended: on_pause()
+  // takes it over and does nothing.
+  dialling_ = true;
+  if_alive([&] { handle_.pause(); });
+  dialling_ = false;
+  if_alive([&] { handle_.resume(); });
 }
 
 void Torrent::leave() {

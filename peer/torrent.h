@@ -15,6 +15,7 @@
 #include "engine/core/piece_layout.h"
 #include "engine/core/piece_set.h"
 #include "peer/connection.h"
+#include "peer/dialler.h"
 #include "peer/disk_bridge.h"
 #include "peer/sources.h"
 
@@ -25,12 +26,17 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
  public:
   Torrent(const core::PieceLayout& layout, const core::PieceSet& verified,
           std::shared_ptr<Storage> storage, std::shared_ptr<Sources> sources,
-          std::vector<lt::tcp::endpoint> static_peers, std::string member_id);
+          std::vector<lt::tcp::endpoint> static_peers, std::string member_id,
+          std::shared_ptr<NetworkThread> network);
 
   // Adds the torrent to the session. A session that refuses it leaves a member without peers.
   void join(lt::session_handle session, lt::add_torrent_params params);
   void allow(core::PieceSpan pieces, bool allowed);
   void announce(core::PieceIndex piece);
+  // To those of the peers that are connected and understand it.
+  void send(std::vector<core::SourceId> to, std::span<const std::uint8_t> message);
+  // Once, for the engine.
+  void dial(const lt::tcp::endpoint& address);
   void ban(core::SourceId id);
   // Drops every connection and cuts the store off.
   void leave();
@@ -38,24 +44,36 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   [[nodiscard]] const std::shared_ptr<Sources>& sources() const { return sources_; }
   [[nodiscard]] Storage& storage() { return *storage_; }
   [[nodiscard]] const std::string& member_id() const { return member_id_; }
-  // Ends the connection, if there is one, that we dialled to this address.
-  void cut_dialled(const lt::tcp::endpoint& endpoint);
+  // The connection, if there is one, that we dialled to this address.
+  [[nodiscard]] std::shared_ptr<Connection> dialled(const lt::tcp::endpoint& endpoint);
+  void joined(const lt::tcp::endpoint& listens_on) { dialler_.connected(listens_on); }
+  void dial_ended(const lt::tcp::endpoint& address, const lt::error_code& why, bool answered);
 
   std::shared_ptr<lt::peer_plugin> new_connection(
       const lt::peer_connection_handle& handle) override;
   void on_files_checked() override;
+  bool on_pause() override;
+  bool on_resume() override;
+  void tick() override { dial_due(); }
   void on_piece_pass(lt::piece_index_t piece) override;
 
  private:
   void prioritise(core::PieceSpan pieces, bool allowed);
   void hand_over();  // announces what waits, as far as there is room
   std::vector<std::shared_ptr<Connection>> connections();
+  void dial_due();
+  void dial_soon();  // as soon as something is due
 
   core::PieceLayout layout_;
   std::shared_ptr<Storage> storage_;
   std::shared_ptr<Sources> sources_;
   std::vector<lt::tcp::endpoint> static_peers_;
   std::string member_id_;
+  std::shared_ptr<NetworkThread> network_;
+  Dialler dialler_;
+  bool dialling_ = false;
+  bool paused_ = false;  // by libtorrent, after an error of the disk
+  bool wake_set_ = false;
   std::unique_ptr<char[]> dummy_;  // as long as a piece, and never touched: it takes no memory
 
   lt::session_handle session_;

@@ -45,6 +45,10 @@ class SwarmWorld {
   [[nodiscard]] virtual const core::PieceLayout& layout() const = 0;
   // Lets the machines work until the condition holds; false when it never will.
   [[nodiscard]] virtual bool wait(const std::function<bool()>& condition) = 0;
+  // Why the cases about lease messages cannot be run; null: they can.
+  [[nodiscard]] virtual const char* why_no_leases() const {
+    return "this world does not say that its members carry lease messages";
+  }
 
   Watch watch;
 };
@@ -172,6 +176,8 @@ class SwarmContract : public testing::TestWithParam<SwarmFactory> {
       } else if (const auto* one = std::get_if<core::PeerHasPiece>(&event)) {
         EXPECT_EQ(joined[one->peer], 1);
         EXPECT_LT(one->piece.value, kSwarmPieces);
+      } else if (const auto* said = std::get_if<core::PeerMessage>(&event)) {
+        EXPECT_EQ(joined[said->peer], 1);
       } else if (const auto* now = std::get_if<core::PeerProgressed>(&event)) {
         EXPECT_TRUE(joined.contains(now->peer));
         const core::PeerProgressed before = std::exchange(totals[now->peer], *now);
@@ -393,6 +399,99 @@ TEST_P(SwarmContract, APeerThatComesBackIsTheSameSource) {
     const auto told = all<core::PeerProgressed>(reader);
     return !told.empty() && told.back().received.value == expected;
   }));
+}
+
+// ---- lease messages ----------------------------------------------------------------------------
+
+inline core::LeaseMessage numbered(std::uint32_t run) { return core::SplitRequest{run}; }
+inline std::uint32_t number_of(const core::PeerMessage& fact) {
+  return std::get<core::SplitRequest>(fact.message).run;
+}
+
+TEST_P(SwarmContract, MembersTellWhereTheyListenAndThatTheyUnderstandLeases) {
+  if (const char* why = world_->why_no_leases()) GTEST_SKIP() << why;
+  Peer& first = add_full();
+  Peer& second = add_empty();
+  ASSERT_TRUE(wait_for<core::PeerJoined>(first, 1));
+  ASSERT_TRUE(wait_for<core::PeerJoined>(second, 1));
+  const core::PeerJoined theirs = all<core::PeerJoined>(first)[0];
+  const core::PeerJoined ours = all<core::PeerJoined>(second)[0];
+  for (const auto& joined : {theirs, ours}) {
+    EXPECT_TRUE(joined.leases);
+    EXPECT_NE(joined.endpoint.port, 0);
+  }
+  EXPECT_NE(theirs.endpoint, ours.endpoint);
+}
+
+TEST_P(SwarmContract, LeaseMessagesArriveInOrder) {
+  if (const char* why = world_->why_no_leases()) GTEST_SKIP() << why;
+  constexpr std::uint32_t kMessages = 100;
+  Peer& first = add_full();
+  Peer& second = add_empty();
+  const core::SourceId to_first = wait_neighbour(second, kSwarmPieces);
+  const core::SourceId to_second = wait_neighbour(first, 0);
+  for (std::uint32_t i = 0; i < kMessages; ++i) {
+    first.member().send(std::vector{to_second}, numbered(i));
+    second.member().send(std::vector{to_first}, numbered(1000 + i));
+  }
+  ASSERT_TRUE(wait_for<core::PeerMessage>(first, kMessages));
+  ASSERT_TRUE(wait_for<core::PeerMessage>(second, kMessages));
+  for (std::uint32_t i = 0; i < kMessages; ++i) {
+    EXPECT_EQ(all<core::PeerMessage>(first)[i].peer, to_second);
+    EXPECT_EQ(number_of(all<core::PeerMessage>(first)[i]), 1000 + i);
+    EXPECT_EQ(all<core::PeerMessage>(second)[i].peer, to_first);
+    EXPECT_EQ(number_of(all<core::PeerMessage>(second)[i]), i);
+  }
+}
+
+TEST_P(SwarmContract, LeaseMessagesAreHeardByThoseWhoAreNamedOnly) {
+  if (const char* why = world_->why_no_leases()) GTEST_SKIP() << why;
+  Peer& teller = add(span(0, 1));
+  Peer& one = add(span(0, 2));
+  Peer& other = add(span(0, 3));
+  const core::SourceId to_one = wait_neighbour(teller, 2);
+  const core::SourceId to_other = wait_neighbour(teller, 3);
+  const core::SourceId nobody{to_other.value + to_one.value};
+  teller.member().send(std::vector{to_other}, numbered(1));
+  teller.member().send(std::vector<core::SourceId>{}, numbered(2));
+  teller.member().send(std::vector{nobody, to_one}, numbered(3));
+  teller.member().send(std::vector{to_one, to_other}, numbered(4));
+  ASSERT_TRUE(wait_for<core::PeerMessage>(one, 2));
+  ASSERT_TRUE(wait_for<core::PeerMessage>(other, 2));
+  EXPECT_EQ(number_of(all<core::PeerMessage>(one)[0]), 3U);
+  EXPECT_EQ(number_of(all<core::PeerMessage>(one)[1]), 4U);
+  EXPECT_EQ(number_of(all<core::PeerMessage>(other)[0]), 1U);
+  EXPECT_EQ(number_of(all<core::PeerMessage>(other)[1]), 4U);
+  EXPECT_TRUE(all<core::PeerMessage>(teller).empty());
+}
+
+TEST_P(SwarmContract, LeaseMessagesAreNotHeardAfterLeaving) {
+  if (const char* why = world_->why_no_leases()) GTEST_SKIP() << why;
+  Peer& stayer = add_full();
+  Peer& leaver = add_empty();
+  const core::SourceId to_leaver = wait_neighbour(stayer, 0);
+  const core::SourceId to_stayer = wait_neighbour(leaver, kSwarmPieces);
+  stayer.member().send(std::vector{to_leaver}, numbered(1));
+  leave(leaver);
+  const std::size_t told = count_swarm_facts(leaver);
+  stayer.member().send(std::vector{to_leaver}, numbered(2));
+  leaver.member().send(std::vector{to_stayer}, numbered(3));
+  settle();
+  EXPECT_EQ(count_swarm_facts(leaver), told);
+  EXPECT_TRUE(all<core::PeerMessage>(stayer).empty());
+}
+
+TEST_P(SwarmContract, ConnectingToANeighbourChangesNothing) {
+  if (const char* why = world_->why_no_leases()) GTEST_SKIP() << why;
+  add_full();
+  Peer& peer = add_empty();
+  const core::SourceId source = wait_neighbour(peer, kSwarmPieces);
+  peer.member().connect(all<core::PeerJoined>(peer)[0].endpoint);
+  peer.member().connect({});
+  peer.member().allow(span(0, kSwarmPieces));
+  ASSERT_TRUE(wait([&] { return peer.store().verified().full(); }));
+  EXPECT_EQ(all<core::PeerJoined>(peer).size(), 1U);
+  EXPECT_EQ(all<core::PeerJoined>(peer)[0].peer, source);
 }
 
 }  // namespace lanward::test

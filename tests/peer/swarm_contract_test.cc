@@ -61,6 +61,8 @@ class LibtorrentWorld final : public SwarmWorld {
     return true;
   }
 
+  [[nodiscard]] const char* why_no_leases() const override { return nullptr; }
+
   std::vector<std::string> addresses;  // of those that have joined
 
  private:

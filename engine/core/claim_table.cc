@@ -11,7 +11,7 @@ namespace {
 // only keep others from the pieces.
 constexpr std::size_t kRunsMax = 5;
 // Pieces of a peer that has not kept a claim yet: the first piece and the prefetched next two.
-constexpr std::uint64_t kUnprovenPieces = 3;
+constexpr std::size_t kUnprovenPieces = 3;
 // A promise waits for four usual pieces' time if that is longer.
 constexpr int kPromisePieces = 4;
 // What a report of progress adds to a promise.
@@ -25,46 +25,68 @@ Duration ClaimTable::promise_time() const {
   return std::max(policy_.lease_promise, piece_time_ * kPromisePieces);
 }
 
-std::uint64_t ClaimTable::quota(const Claimer& claimer, bool has_kept) const {
-  const std::uint64_t run =
-      std::max<std::uint64_t>(1, policy_.range_bytes_max.value / layout_.piece_bytes());
-  return claimer.kept || has_kept ? run * kRunsMax : kUnprovenPieces;
-}
-
-void ClaimTable::add(SourceId who, const Claim& claim, bool has_kept, Instant now) {
+void ClaimTable::add(SourceId who, const Claim& claim, bool proven, Instant now) {
   if (claim.pieces.end > layout_.all().end || claim.mode == ClaimMode::hedge) return;
   if (claimers_.size() >= kClaimersMax && !claimers_.contains(who)) return;
   Claimer& claimer = claimers_[who];
   if (now < claimer.muted_until) return;
-  std::uint64_t held = 0;
   for (Run& run : claimer.runs) {
-    if (run.number == claim.run) {
-      if (claim.mode == ClaimMode::under_way) run.mode = claim.mode;
-      return;
-    }
-    held += run.pieces.size();
+    if (run.number != claim.run) continue;
+    if (claim.mode == ClaimMode::under_way) run.mode = claim.mode;
+    return;
   }
-  if (claimer.runs.size() >= kRunsMax) return;
+  const std::uint64_t run_pieces =
+      std::max<std::uint64_t>(1, policy_.range_bytes_max.value / layout_.piece_bytes());
+  if (claimer.runs.size() >= kRunsMax || claim.pieces.size() > run_pieces) return;
   Run run{.number = claim.run, .pieces = {}, .mode = claim.mode, .renewed = now, .promise = now};
-  const std::uint64_t limit = quota(claimer, has_kept);
-  for (PieceIndex p = claim.pieces.begin; p < claim.pieces.end && held < limit; ++p) {
-    if (board_.verified().contains(p) || board_.owed().contains(p)) continue;
-    run.pieces.push_back(p);
-    board_.claim(p, 1);
-    ++held;
+  for (PieceIndex p = claim.pieces.begin; p < claim.pieces.end; ++p) {
+    if (!board_.verified().contains(p)) run.pieces.push_back(p);
   }
-  renew(run, now);
-  if (!run.pieces.empty()) claimer.runs.push_back(std::move(run));
+  if (run.pieces.empty()) return;
+  renew(claimer, run, now);
+  claimer.runs.push_back(std::move(run));
+  claimer.kept = claimer.kept || proven;
+  count_within_quota(claimer);
 }
 
-void ClaimTable::renew(Run& run, Instant now) {
+void ClaimTable::proved(SourceId who) {
+  const auto it = claimers_.find(who);
+  if (it == claimers_.end() || it->second.kept) return;
+  it->second.kept = true;
+  count_within_quota(it->second);
+}
+
+// A peer that has kept a claim may hold whole runs.
+void ClaimTable::count_within_quota(Claimer& claimer) {
+  std::size_t left = claimer.kept ? ~std::size_t{0} : kUnprovenPieces;
+  for (Run& run : claimer.runs) {
+    while (run.counted < std::min(run.pieces.size(), left)) {
+      board_.claim(run.pieces[run.counted++], 1);
+    }
+    left -= std::min(left, run.counted);
+  }
+}
+
+void ClaimTable::renew(const Claimer& claimer, Run& run, Instant now) {
   run.renewed = now;
-  run.promise = now + promise_time();
+  run.promise = now + promise_time() / (1 + claimer.strikes);
   if (!next_due_ || run.promise < *next_due_) next_due_ = run.promise;
 }
 
-void ClaimTable::take_out(Run& run, PieceIndex piece) {
-  if (std::erase(run.pieces, piece) > 0) board_.claim(piece, -1);
+bool ClaimTable::take_out(Run& run, PieceIndex piece) {
+  const auto at = std::lower_bound(run.pieces.begin(), run.pieces.end(), piece);
+  if (at == run.pieces.end() || *at != piece) return false;
+  if (static_cast<std::size_t>(at - run.pieces.begin()) < run.counted) {
+    --run.counted;
+    board_.claim(piece, -1);
+  }
+  run.pieces.erase(at);
+  return true;
+}
+
+void ClaimTable::uncount(Run& run) {
+  for (std::size_t i = 0; i < run.counted; ++i) board_.claim(run.pieces[i], -1);
+  run.counted = 0;
 }
 
 void ClaimTable::remove(SourceId who, const Unclaim& unclaim) {
@@ -86,7 +108,8 @@ void ClaimTable::progress(SourceId who, const ClaimProgress& report, Instant now
   for (Run& run : it->second.runs) {
     if (run.number != report.run || report.bytes <= run.reported) continue;
     run.reported = report.bytes;
-    if (run.slips++ < policy_.lease_slips_max) run.promise = std::max(run.promise, now) + kSlip;
+    const bool believed = it->second.strikes == 0 && run.slips++ < policy_.lease_slips_max;
+    if (believed) run.promise = std::max(run.promise, now) + kSlip;
   }
 }
 
@@ -94,19 +117,17 @@ bool ClaimTable::kept(SourceId who, PieceIndex piece, Instant now) {
   const auto it = claimers_.find(who);
   if (it == claimers_.end()) return false;
   bool claimed = false;
-  for (Run& run : it->second.runs) {
-    if (!std::binary_search(run.pieces.begin(), run.pieces.end(), piece)) continue;
-    take_out(run, piece);
-    claimed = true;
-  }
+  for (Run& run : it->second.runs) claimed = take_out(run, piece) || claimed;
   if (!claimed) return false;
   it->second.kept = true;
+  it->second.strikes = 0;
   // A run that waits behind this one could not move until now.
   for (Run& run : it->second.runs) {
     run.slips = 0;
-    renew(run, now);
+    renew(it->second, run, now);
   }
   clean_up();
+  count_within_quota(it->second);
   return true;
 }
 
@@ -114,7 +135,8 @@ std::vector<ClaimTable::Held> ClaimTable::claims_on(PieceIndex piece) const {
   std::vector<Held> held;
   for (const auto& [who, claimer] : claimers_) {
     for (const Run& run : claimer.runs) {
-      if (!std::binary_search(run.pieces.begin(), run.pieces.end(), piece)) continue;
+      const auto end = run.pieces.begin() + static_cast<std::ptrdiff_t>(run.counted);
+      if (!std::binary_search(run.pieces.begin(), end, piece)) continue;
       held.push_back({who, run.mode});
       break;
     }
@@ -132,9 +154,7 @@ void ClaimTable::settle(PieceIndex piece) {
 void ClaimTable::drop(SourceId who) {
   const auto it = claimers_.find(who);
   if (it == claimers_.end()) return;
-  for (Run& run : it->second.runs) {
-    for (const PieceIndex piece : run.pieces) board_.claim(piece, -1);
-  }
+  for (Run& run : it->second.runs) uncount(run);
   claimers_.erase(it);
 }
 
@@ -153,7 +173,7 @@ void ClaimTable::expire(Instant now, bool frozen) {
       if (run.promise <= now && frozen) run.promise = now + kSlip;
       if (run.promise <= now) {
         broken = true;
-        for (const PieceIndex piece : run.pieces) board_.claim(piece, -1);
+        uncount(run);
         run.pieces.clear();
       } else if (!next_due_ || run.promise < *next_due_) {
         next_due_ = run.promise;

@@ -42,8 +42,11 @@ class ClaimTable {
   // What a piece usually takes a puller; zero: unknown. Promises are measured by it.
   void set_piece_time(Duration time) { piece_time_ = time; }
 
-  // Pieces over the claimer's quota, or that need no fetching any more, are left out.
-  void add(SourceId who, const Claim& claim, bool has_kept, Instant now);
+  // Pieces over the claimer's quota count as soon as the quota allows; those that need no fetching
+  // any more are left out. `proven`: it has delivered before.
+  void add(SourceId who, const Claim& claim, bool proven, Instant now);
+  // The peer has delivered: its quota grows.
+  void proved(SourceId who);
   void remove(SourceId who, const Unclaim& unclaim);
   void progress(SourceId who, const ClaimProgress& report, Instant now);
   // The peer announced the piece. True if it had claimed it.
@@ -68,6 +71,7 @@ class ClaimTable {
   struct Run {
     std::uint32_t number = 0;
     std::vector<PieceIndex> pieces;  // still to come, in order
+    std::size_t counted = 0;         // the first so many are within the quota
     ClaimMode mode = ClaimMode::lease;
     Instant renewed;
     Instant promise;
@@ -82,9 +86,10 @@ class ClaimTable {
   };
 
   [[nodiscard]] Duration promise_time() const;
-  [[nodiscard]] std::uint64_t quota(const Claimer& claimer, bool has_kept) const;
-  void take_out(Run& run, PieceIndex piece);
-  void renew(Run& run, Instant now);
+  void count_within_quota(Claimer& claimer);
+  bool take_out(Run& run, PieceIndex piece);
+  void uncount(Run& run);
+  void renew(const Claimer& claimer, Run& run, Instant now);
   void clean_up();
 
   const Policy& policy_;

@@ -63,6 +63,7 @@ class Reader {
     const auto count = get<std::uint32_t>("number of pieces");
     if (!error_.empty()) return {};
     if (count == 0 || count > std::numeric_limits<std::uint32_t>::max() - begin) {
+      at_ -= sizeof count;
       wrong("number of pieces");
       return {};
     }

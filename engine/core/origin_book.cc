@@ -64,6 +64,11 @@ void OriginBook::failed(Origin& origin, const Failure& failure, bool whole_file,
     case FailureClass::rate_limited:
       last_transient_ = error_of(failure);
       origin.run_pieces = 1;
+      if (origin.failures > 0 && origin.ready_at > now) {
+        // Requests that ran side by side and broke together are one failure.
+        origin.ready_at = std::max(origin.ready_at, now + failure.retry_after);
+        return;
+      }
       if (++origin.failures >= policy_.origin_failures_max) origin.dead = error_of(failure);
       origin.ready_at = std::max(
           origin.ready_at, now + std::max(failure.retry_after, origin.backoff.next(policy_, prng)));

@@ -51,8 +51,9 @@ struct Policy {
   // Reports of progress without a new piece that extend a promise by a second each, 0..100.
   std::uint32_t lease_slips_max = 4;
 
-  // Promises broken before a peer's claims are ignored, 1..100, and for how long, 1 s..1 day.
-  std::uint32_t lease_strikes_max = 3;
+  // Promises broken before a peer's claims are ignored, 1..100, and for how long, 1 s..1 day. After
+  // the first the next are shorter.
+  std::uint32_t lease_strikes_max = 2;
   Duration lease_mute{std::chrono::seconds{60}};
 
   // What may be fetched twice over the WAN to outrun a late piece at the end: per mille of the

@@ -259,7 +259,7 @@ void Puller::claim(PieceSpan pieces, ClaimMode mode, Instant now) {
   std::vector<SourceId> to = mode == ClaimMode::lease ? roster_.watchers() : roster_.links();
   if (to.size() > kToldMax) to.resize(kToldMax);
   if (!to.empty()) {
-    run.told = true;
+    run.told = to;
     if (mode == ClaimMode::lease) run.fetch_at = now + settle_;
     const auto eta = std::chrono::duration_cast<std::chrono::milliseconds>(
         piece_time(now) * static_cast<std::int64_t>(pieces.size()));
@@ -268,7 +268,7 @@ void Puller::claim(PieceSpan pieces, ClaimMode mode, Instant now) {
         Claim{run.number, pieces, mode,
               static_cast<std::uint32_t>(std::min<std::int64_t>(eta.count(), 1U << 31))}});
   }
-  runs_.push_back(run);
+  runs_.push_back(std::move(run));
 }
 
 // Another peer's claim on a piece that is only claimed here.
@@ -302,9 +302,9 @@ void Puller::drop_lost(Run& run) {
 void Puller::unclaim(const Run& run, PieceSpan pieces) {
   if (pieces.empty()) return;
   for (PieceIndex p = pieces.begin; p < pieces.end; ++p) board_.release(p);
-  if (!run.told) return;
-  std::vector<SourceId> to = run.mode == ClaimMode::lease ? roster_.watchers() : roster_.links();
-  if (!to.empty()) commands_.emplace_back(SendMessage{std::move(to), Unclaim{run.number, pieces}});
+  if (!run.told.empty()) {
+    commands_.emplace_back(SendMessage{run.told, Unclaim{run.number, pieces}});
+  }
 }
 
 void Puller::fetch_settled(OriginBook::Origin& origin, Instant now) {
@@ -414,7 +414,9 @@ void Puller::meet(SourceId from, const Claim& claim) {
     settle_ = std::min(2 * settle_, policy_.lease_settle_max);
     if (claim.mode == ClaimMode::under_way && entitled(from, first)) {
       shorten(run, first);
-    } else {
+    } else if (std::find(run.answered.begin(), run.answered.end(), from) == run.answered.end()) {
+      // Once: two peers that both insist must not answer each other for ever.
+      run.answered.push_back(from);
       commands_.emplace_back(
           SendMessage{{from}, Claim{run.number, run.pieces, ClaimMode::under_way, 0}});
     }
@@ -422,10 +424,17 @@ void Puller::meet(SourceId from, const Claim& claim) {
   std::erase_if(runs_, [](const Run& run) { return run.pieces.empty(); });
 }
 
+void Puller::forget(SourceId peer) {
+  for (Run& run : runs_) {
+    std::erase(run.told, peer);
+    std::erase(run.answered, peer);
+  }
+}
+
 void Puller::introduce(SourceId to) {
   for (Run& run : runs_) {
     if (run.mode == ClaimMode::hedge) continue;
-    run.told = true;
+    if (std::find(run.told.begin(), run.told.end(), to) == run.told.end()) run.told.push_back(to);
     const ClaimMode mode = run.request ? ClaimMode::under_way : run.mode;
     commands_.emplace_back(SendMessage{{to}, Claim{run.number, run.pieces, mode, 0}});
   }
@@ -478,14 +487,13 @@ bool Puller::hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Ins
 // For runs that take longer between pieces than others would wait.
 void Puller::report(Instant now, WakeUp& wake) {
   for (Run& run : runs_) {
-    if (!run.request || !run.told || run.mode == ClaimMode::hedge) continue;
+    if (!run.request || run.told.empty() || run.mode == ClaimMode::hedge) continue;
     if (now >= run.report_at) {
       run.report_at = now + kReportInterval;
       const OriginRequest* request = requests_.find(*run.request);
       const std::uint64_t bytes = request->progressed - request->span.begin;
-      std::vector<SourceId> to = roster_.watchers();
-      if (bytes > 0 && !to.empty()) {
-        commands_.emplace_back(SendMessage{std::move(to), ClaimProgress{run.number, bytes, 0}});
+      if (bytes > 0) {
+        commands_.emplace_back(SendMessage{run.told, ClaimProgress{run.number, bytes, 0}});
       }
     }
     wake.by(run.report_at);

@@ -49,6 +49,8 @@ class Puller {
   void meet(SourceId from, const Claim& claim);
   // Somebody idle asks for a part of a run.
   void split(std::uint32_t run);
+  // The peer is gone; nothing more is told to it.
+  void forget(SourceId peer);
   // A new watcher: tell it what is under way.
   void introduce(SourceId to);
 
@@ -61,7 +63,8 @@ class Puller {
     std::uint32_t number = 0;
     PieceSpan pieces;
     ClaimMode mode = ClaimMode::lease;
-    bool told = false;                 // somebody knows of it
+    std::vector<SourceId> told;        // who knows of it
+    std::vector<SourceId> answered;    // who was told that it is under way
     bool cut = false;                  // ends before the end of the range that was asked for
     Instant fetch_at;                  // when the claim has settled
     std::optional<RequestId> request;  // nothing: not asked for yet

@@ -10,10 +10,6 @@ namespace {
 
 // How often the sources' rates are looked at.
 constexpr Duration kWatchInterval = std::chrono::milliseconds{250};
-// A peer that is new to a site begins when the others' names have been quiet for this long, a few
-// messages' time, but no later than that many times Policy::peer_hold.
-constexpr Duration kQuiet = std::chrono::milliseconds{20};
-constexpr int kHoldsMax = 6;
 // Requests that bring nothing for this long tell that the origin answers nobody.
 constexpr Duration kOriginSilence = std::chrono::milliseconds{500};
 // Slots of the meter behind Policy::min_rate: eight of them make five seconds.
@@ -118,15 +114,22 @@ void Scheduler::on(const RequestFailed& fact, Instant now) {
 
 // ---- facts about peers -------------------------------------------------------------------------
 
-void Scheduler::on(const PeerJoined& fact, Instant) {
+void Scheduler::on(const PeerJoined& fact, Instant now) {
   peers_.joined(fact);
-  if (peers_.speaks_leases(fact.peer)) roster_.link_up(fact.peer, fact.endpoint);
+  if (!peers_.speaks_leases(fact.peer)) return;
+  roster_.link_up(fact.peer, fact.endpoint);
+  if (!met_at_) met_at_ = now;
 }
 
 void Scheduler::on(const PeerLeft& fact, Instant now) {
   peers_.left(fact.peer);
-  claims_.drop(fact.peer);
-  roster_.link_down(fact.peer, now);
+  forget(fact.peer, now);
+}
+
+void Scheduler::forget(SourceId peer, Instant now) {
+  claims_.drop(peer);
+  puller_.forget(peer);
+  roster_.link_down(peer, now);
 }
 
 void Scheduler::on(const PeerHasPieces& fact, Instant now) {
@@ -142,8 +145,14 @@ void Scheduler::on(const PeerHasPiece& fact, Instant now) {
   if (!peers_.proven(fact.peer)) return;
   // Only its claimer can have fetched it.
   for (const ClaimTable::Held& held : claims_.claims_on(fact.piece)) {
-    if (held.who != fact.peer) peers_.proved(held.who);
+    if (held.who != fact.peer) proved(held.who);
   }
+}
+
+void Scheduler::proved(SourceId peer) {
+  peers_.proved(peer);
+  claims_.proved(peer);
+  roster_.believe(peer);
 }
 
 void Scheduler::on(const PeersHavePieces& fact, Instant now) {
@@ -165,8 +174,7 @@ void Scheduler::on(const PeerMessage& fact, Instant now) {
 }
 
 void Scheduler::hear(SourceId from, const Hello& hello, Instant now) {
-  const bool known = roster_.key_of(from).has_value();
-  if (roster_.hear(from, hello, now) && !known) puller_.introduce(from);
+  if (roster_.hear(from, hello, now)) puller_.introduce(from);
 }
 
 // Who has not said its name cannot claim: nobody could tell who is entitled.
@@ -198,7 +206,7 @@ void Scheduler::on(const PieceVerified& fact, Instant now) {
   requests_.forget_prefix(fact.piece);
   claims_.settle(fact.piece);
   for (const SourceId source : fact.from) {
-    if (is_peer(source)) peers_.proved(source);
+    if (is_peer(source)) proved(source);
   }
   last_progress_ = now;
 }
@@ -219,8 +227,7 @@ void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now
   const std::string what = describe(piece, layout_) + " does not match the manifest";
   if (is_peer(source)) {
     if (!peers_.blame(source, alone)) return;
-    claims_.drop(source);
-    roster_.link_down(source, now);
+    forget(source, now);
     commands_.emplace_back(BanSource{source, what});
     return;
   }
@@ -243,7 +250,9 @@ void Scheduler::plan(Instant now) {
   if (complete()) return finish_transfer();
   OriginBook::Origin* origin = origins_.preferred();
   if (origin == nullptr) board_.release_kept();
-  roster_.set_willing(origin != nullptr && now >= started_ + policy_.http_delay);
+  const bool willing = origin != nullptr && now >= started_ + policy_.http_delay;
+  roster_.set_willing(willing);
+  if (willing && !willing_at_) willing_at_ = now;
   peers_.expire(now);
   claims_.expire(now, origin_silent(now));
   roster_.update(now);
@@ -276,23 +285,30 @@ Puller::Mode Scheduler::mode(Instant now) {
     return Puller::Mode::rest;
   }
   if (solo_) return Puller::Mode::solo;
-  if (const Instant until = hold_until(); now < until) {
-    wake_.by(until);
-    return Puller::Mode::rest;
-  }
+  if (holding(now)) return Puller::Mode::rest;
   if (roster_.links().empty()) return Puller::Mode::alone;
   return roster_.pulls() ? Puller::Mode::lease : Puller::Mode::rest;
 }
 
-// Peers that start together wait until they know each other; the lowest rank waits least, so that
-// the origin is not idle meanwhile.
-Instant Scheduler::hold_until() const {
-  if (!peers_expected_) return started_;
-  const Instant latest = started_ + kHoldsMax * policy_.peer_hold;
-  if (roster_.any_links()) return std::min(latest, roster_.changed_at() + kQuiet);
-  if (heard_offers_) return started_;
-  const auto hold = static_cast<std::uint64_t>(policy_.peer_hold.count());
-  return started_ + Duration{static_cast<std::int64_t>(hold + ((3 * hold * place_) >> 32U))};
+// A peer that is new to a site first lets the others say who they are, what they have and what they
+// fetch; all who run answer at once. Of those that find nobody yet, the lowest rank begins first,
+// so that the origin is not idle and the others meet somebody who has begun.
+bool Scheduler::holding(Instant now) {
+  if (began_) return false;
+  Instant until = started_;
+  if (met_at_) {
+    until = std::max(*met_at_, willing_at_.value_or(now)) + 2 * policy_.lease_settle;
+  } else if (peers_expected_ && !heard_offers_) {
+    const auto hold = static_cast<std::uint64_t>(policy_.peer_hold.count());
+    until += Duration{static_cast<std::int64_t>(hold + ((3 * hold * place_) >> 32U))};
+  }
+  if (now < until) {
+    wake_.by(until);
+    return true;
+  }
+  // Someone who is alone may still meet others as a newcomer.
+  began_ = met_at_.has_value();
+  return false;
 }
 
 bool Scheduler::origin_silent(Instant now) {

@@ -78,12 +78,14 @@ class Scheduler {
   void hear(SourceId from, const SplitRequest& request, Instant now);
   void hear(SourceId from, const Roster& roster, Instant now);
 
+  void proved(SourceId peer);
+  void forget(SourceId peer, Instant now);
   void blame(SourceId source, PieceIndex piece, bool alone, Instant now);
   void finish(RequestId id, Instant now);
   void plan(Instant now);
   void finish_transfer();
   [[nodiscard]] Puller::Mode mode(Instant now);
-  [[nodiscard]] Instant hold_until() const;
+  [[nodiscard]] bool holding(Instant now);
   void watch(Instant now);
   void start_solo_if_needed(Instant now);
   [[nodiscard]] bool origin_silent(Instant now);
@@ -120,6 +122,9 @@ class Scheduler {
   Instant watch_at_;
   Instant judge_at_;
   WakeUp wake_;
+  std::optional<Instant> met_at_;      // when the first link came up
+  std::optional<Instant> willing_at_;  // when fetching from the origin became possible
+  bool began_ = false;                 // the hold is over
   bool heard_offers_ = false;
   bool solo_ = false;
   bool transient_reported_ = false;

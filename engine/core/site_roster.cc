@@ -95,7 +95,7 @@ bool SiteRoster::hear(SourceId from, const Hello& hello, Instant) {
   if (it == links_.end() || hello.key == self_) return false;
   // A second key on one link would be a second place among the pullers.
   if (it->second.key && *it->second.key != hello.key) return false;
-  if (it->second.key && it->second.willing == hello.willing) return true;
+  if (it->second.key && it->second.willing == hello.willing) return false;
   it->second.key = hello.key;
   it->second.willing = hello.willing;
   dirty_ = true;
@@ -107,12 +107,15 @@ void SiteRoster::hear(SourceId from, const Roster& roster, Instant now) {
   if (link == links_.end() || !link->second.key) return;
   for (const Roster::Entry& entry : roster.entries) {
     if (entry.key == self_) continue;
-    const bool itself = entry.key == *link->second.key;
-    note(entry, itself ? link->second.endpoint : entry.endpoint, now);
+    note(entry, link->second, now);
   }
 }
 
-void SiteRoster::note(const Roster::Entry& entry, const Endpoint& endpoint, Instant now) {
+void SiteRoster::believe(SourceId id) {
+  if (const auto it = links_.find(id); it != links_.end()) it->second.believed = true;
+}
+
+void SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now) {
   auto it = heard_.find(entry.key);
   if (it == heard_.end()) {
     if (heard_.size() >= kHeardMax) {
@@ -131,10 +134,12 @@ void SiteRoster::note(const Roster::Entry& entry, const Endpoint& endpoint, Inst
     dirty_ = true;
   }
   Heard& heard = it->second;
+  const Endpoint& endpoint = entry.key == *from.key ? from.endpoint : entry.endpoint;
   if (endpoint.port != 0) heard.endpoint = endpoint;
   heard.beat = entry.beat;
-  heard.rate_kib = entry.rate_kib;
-  heard.pullers = entry.pullers;
+  // A stranger's figures would decide how long everybody waits.
+  heard.rate_kib = from.believed ? entry.rate_kib : 0;
+  heard.pullers = from.believed ? entry.pullers : std::uint16_t{0};
   heard.at = now;
   if (!relay_at_) relay_at_ = now + kBeatRelayDelay;
 }

@@ -41,9 +41,12 @@ class SiteRoster {
 
   void link_up(SourceId id, const Endpoint& endpoint);
   void link_down(SourceId id, Instant now);
-  // False: the message makes no sense on this link.
+  // True if it tells something new; a message that makes no sense on this link does not.
   bool hear(SourceId from, const Hello& hello, Instant now);
   void hear(SourceId from, const Roster& roster, Instant now);
+
+  // The peer has delivered: what it reports of rates is believed from now on.
+  void believe(SourceId id);
 
   // Brings the ranking up to date, dials pullers that are not connected, tells neighbours.
   void update(Instant now);
@@ -75,6 +78,7 @@ class SiteRoster {
     Endpoint endpoint;
     std::optional<PeerKey> key;
     bool willing = false;
+    bool believed = false;
   };
   // What was heard about a member, from itself or by hearsay.
   struct Heard {
@@ -90,7 +94,7 @@ class SiteRoster {
 
   [[nodiscard]] bool fresh(const Heard& heard, Instant now) const;
   [[nodiscard]] bool usable(const Heard& heard, Instant now) const;
-  void note(const Roster::Entry& entry, const Endpoint& endpoint, Instant now);
+  void note(const Roster::Entry& entry, const Link& from, Instant now);
   void rank_members(Instant now);
   void choose_count(Instant now);
   void set_pullers(Instant now);

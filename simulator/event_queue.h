@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cassert>
 #include <chrono>
 #include <cstdint>
@@ -20,31 +22,47 @@ namespace lanward::simulator {
 // Time starts late enough that an Instant of zero can mean "never" to whoever wants that.
 inline constexpr core::Instant kStart{std::chrono::microseconds{1}};
 
+// Something that happens again and again, without an allocation for each time.
+class EventHandler {
+ public:
+  // `tag` is what was given to at().
+  virtual void fire(std::uint64_t tag) = 0;
+
+ protected:
+  ~EventHandler() = default;
+};
+
 // Runs events in order of (time, sequence number); equal times run in the order of scheduling, so a
 // run depends on nothing but its inputs. One thread.
+//
+//  lane_      events of the present instant, in order           most of all events
+//  near_      heap of those in the present slice of time
+//  slices_    unsorted, one vector for each of the next kSlices slices; sorted when their time
+//  comes far_       heap of those beyond
 class EventQueue {
  public:
   [[nodiscard]] core::Instant now() const { return now_; }
   [[nodiscard]] std::uint64_t executed() const { return executed_; }
-  [[nodiscard]] std::size_t pending() const { return heap_.size(); }
+  [[nodiscard]] std::size_t pending() const { return pending_; }
 
   // REQUIRES: when >= now().
-  void at(core::Instant when, ports::Task task) {
-    assert(when >= now_);
-    heap_.push_back({std::max(when, now_), sequence_++, std::move(task)});
-    std::push_heap(heap_.begin(), heap_.end(), later);
-  }
+  void at(core::Instant when, ports::Task task) { push(when, Action{std::move(task), nullptr, 0}); }
   void after(core::Duration delay, ports::Task task) { at(now_ + delay, std::move(task)); }
+  // REQUIRES: besides, the handler lives until the event has run.
+  void at(core::Instant when, EventHandler& handler, std::uint64_t tag) {
+    push(when, Action{{}, &handler, tag});
+  }
 
   // Runs the next event; false when there is none.
   bool step() {
-    if (heap_.empty()) return false;
-    std::pop_heap(heap_.begin(), heap_.end(), later);
-    Entry entry = std::move(heap_.back());
-    heap_.pop_back();
-    now_ = entry.when;
+    if (!next_time()) return false;
+    Action action = take();
     ++executed_;
-    entry.task();
+    if (action.handler != nullptr) {
+      action.handler->fire(action.tag);
+    } else {
+      action.task();
+    }
     return true;
   }
 
@@ -53,26 +71,140 @@ class EventQueue {
   bool run_until(const std::function<bool()>& done, core::Instant deadline,
                  std::uint64_t events_max) {
     for (std::uint64_t i = 0; i < events_max && !done(); ++i) {
-      if (heap_.empty() || heap_.front().when > deadline) break;
+      const auto next = next_time();
+      if (!next || *next > deadline) break;
       step();
     }
     return done();
   }
 
  private:
+  struct Action {
+    ports::Task task;
+    EventHandler* handler = nullptr;  // null: the task
+    std::uint64_t tag = 0;
+  };
+  // Small, because heaps move it about; the action waits in a slot.
   struct Entry {
     core::Instant when;
     std::uint64_t sequence;
-    ports::Task task;
+    std::uint32_t slot;
   };
   static bool later(const Entry& a, const Entry& b) {
     return a.when != b.when ? a.when > b.when : a.sequence > b.sequence;
+  }
+  // 33 us a slice, 134 ms in all: transfers of pieces and messages are nearer than that, so that
+  // few events see the heap of the far ones, and a slice holds few.
+  static constexpr unsigned kSliceBits = 15;
+  static constexpr std::uint64_t kSlices = 4096;
+  static std::uint64_t slice_of(core::Instant when) {
+    return static_cast<std::uint64_t>(when.time_since_epoch().count()) >> kSliceBits;
+  }
+
+  void push(core::Instant when, Action action) {
+    assert(when >= now_);
+    ++pending_;
+    if (when <= now_) {
+      lane_.push_back(std::move(action));
+      return;
+    }
+    std::uint32_t slot = static_cast<std::uint32_t>(slots_.size());
+    if (free_.empty()) {
+      slots_.push_back(std::move(action));
+    } else {
+      slot = free_.back();
+      free_.pop_back();
+      slots_[slot] = std::move(action);
+    }
+    const Entry entry{when, sequence_++, slot};
+    const std::uint64_t slice = slice_of(when);
+    if (slice <= slice_) {
+      add(near_, entry);
+    } else if (slice < slice_ + kSlices) {
+      slices_[slice % kSlices].push_back(entry);
+      used_[slice % kSlices / 64] |= std::uint64_t{1} << (slice % 64);
+    } else {
+      add(far_, entry);
+    }
+  }
+  static void add(std::vector<Entry>& heap, const Entry& entry) {
+    heap.push_back(entry);
+    std::push_heap(heap.begin(), heap.end(), later);
+  }
+
+  // Entries of a heap that are due at the present instant were scheduled before any of the lane.
+  Action take() {
+    if (lane_head_ < lane_.size() && (near_.empty() || near_.front().when > now_)) {
+      --pending_;
+      return std::move(lane_[lane_head_++]);
+    }
+    std::pop_heap(near_.begin(), near_.end(), later);
+    const Entry entry = near_.back();
+    near_.pop_back();
+    now_ = entry.when;
+    --pending_;
+    free_.push_back(entry.slot);
+    return std::move(slots_[entry.slot]);
+  }
+
+  // When the next event is due; afterwards it is at the head of lane or near heap.
+  std::optional<core::Instant> next_time() {
+    if (lane_head_ < lane_.size()) return now_;
+    if (!lane_.empty()) {
+      lane_.clear();
+      lane_head_ = 0;
+    }
+    if (near_.empty() && !advance()) return std::nullopt;
+    return near_.front().when;
+  }
+
+  // Moves on to the next slice that holds events; false when there is none.
+  bool advance() {
+    constexpr std::uint64_t kNone = ~std::uint64_t{0};
+    std::uint64_t slice = far_.empty() ? kNone : slice_of(far_.front().when);
+    if (const auto distance = next_used()) slice = std::min(slice, slice_ + *distance);
+    if (slice == kNone) return false;
+    slice_ = slice;
+    std::vector<Entry>& due = slices_[slice % kSlices];
+    near_.swap(due);
+    used_[slice % kSlices / 64] &= ~(std::uint64_t{1} << (slice % 64));
+    while (!far_.empty() && slice_of(far_.front().when) == slice) {
+      std::pop_heap(far_.begin(), far_.end(), later);
+      near_.push_back(far_.back());
+      far_.pop_back();
+    }
+    std::make_heap(near_.begin(), near_.end(), later);
+    return true;
+  }
+
+  // Slices from the present one to the next that is in use.
+  [[nodiscard]] std::optional<std::uint64_t> next_used() const {
+    constexpr std::uint64_t kWords = kSlices / 64;
+    const std::uint64_t first = slice_ + 1;
+    for (std::uint64_t i = 0; i <= kWords; ++i) {
+      const std::uint64_t word = (first / 64 + i) % kWords;
+      std::uint64_t bits = used_[word];
+      if (i == 0) bits &= ~std::uint64_t{0} << (first % 64);
+      if (bits == 0) continue;
+      const auto slot = word * 64 + static_cast<std::uint64_t>(std::countr_zero(bits));
+      return (slot + kSlices - slice_ % kSlices) % kSlices;
+    }
+    return std::nullopt;
   }
 
   core::Instant now_ = kStart;
   std::uint64_t sequence_ = 0;
   std::uint64_t executed_ = 0;
-  std::vector<Entry> heap_;
+  std::size_t pending_ = 0;
+  std::vector<Action> lane_;
+  std::size_t lane_head_ = 0;
+  std::vector<Entry> near_;
+  std::uint64_t slice_ = slice_of(kStart);
+  std::vector<std::vector<Entry>> slices_{kSlices};
+  std::array<std::uint64_t, kSlices / 64> used_{};
+  std::vector<Entry> far_;
+  std::vector<Action> slots_;
+  std::vector<std::uint32_t> free_;
 };
 
 // The loop of one simulated machine. Destroying it drops nothing: its tasks live in the queue.
@@ -94,31 +226,35 @@ class SimLoop final : public ports::Loop {
       state_->on_fire = std::move(on_fire);
     }
     ~SimTimer() override { disarm(); }
+    // Schedulers re-arm after every fact, mostly for later: the event that waits already will do,
+    // and moves on when its time comes.
     void arm(core::Instant at) override {
-      const core::Instant when = std::max(at, queue_.now());
-      // Schedulers re-arm after every fact, mostly for the time that is armed already.
-      if (state_->armed == when) return;
-      disarm();
-      state_->armed = when;
-      queue_.at(when, [state = std::weak_ptr(state_), generation = state_->generation] {
-        const auto s = state.lock();
-        if (s == nullptr || s->generation != generation) return;
-        s->armed.reset();
-        ++s->generation;
-        s->on_fire();
-      });
+      State& s = *state_;
+      s.armed = std::max(at, queue_.now());
+      if (s.queued && *s.queued <= *s.armed) return;
+      enqueue(queue_, state_, *s.armed);
     }
-    void disarm() override {
-      state_->armed.reset();
-      ++state_->generation;
-    }
+    void disarm() override { state_->armed.reset(); }
 
    private:
     struct State {
-      std::uint64_t generation = 0;
       std::optional<core::Instant> armed;
+      std::optional<core::Instant> queued;  // the earliest event that counts
       ports::Task on_fire;
     };
+    static void enqueue(EventQueue& queue, const std::shared_ptr<State>& state,
+                        core::Instant when) {
+      state->queued = when;
+      queue.at(when, [&queue, weak = std::weak_ptr(state)] {
+        const auto s = weak.lock();
+        if (s == nullptr || s->queued != queue.now()) return;
+        s->queued.reset();
+        if (!s->armed) return;
+        if (*s->armed > queue.now()) return enqueue(queue, s, *s->armed);
+        s->armed.reset();
+        s->on_fire();
+      });
+    }
     EventQueue& queue_;
     std::shared_ptr<State> state_;
   };

@@ -1,11 +1,15 @@
 // lanward-sim: runs one scenario in virtual time and prints what came of it.
+#include <charconv>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "simulator/report.h"
+#include "simulator/scenario.h"
 #include "simulator/simulation.h"
 #include "simulator/units.h"
 
@@ -59,7 +63,7 @@ void describe(CLI::App& app, Options& options) {
   add_unit_option(app, "--rtt", s.origin.rtt, "Round trip to the origin [20ms]", parse_duration);
   add_unit_option(app, "--connection-rate", s.origin.connection_rate,
                   "Cap of one connection to the origin [none]", parse_rate);
-  add_unit_option(app, "--join-jitter", s.join_jitter, "All machines join within this time [100ms]",
+  add_unit_option(app, "--join-jitter", s.join.within, "All machines join within this time [100ms]",
                   parse_duration);
   app.add_flag("--json", options.json, "Print one JSON object instead of text");
   app.footer(
@@ -69,23 +73,87 @@ void describe(CLI::App& app, Options& options) {
 
 void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 
-}  // namespace
+int complain(const std::string& text) {
+  std::fprintf(stderr, "lanward-sim: %s\n", text.c_str());
+  return kExitUsage;
+}
 
-int main(int argc, char** argv) {
-  CLI::App app{
-      "Simulates a site whose machines fetch one file from an origin and from each other."};
-  Options options;
-  describe(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
+// ---- run ---------------------------------------------------------------------------------------
+
+struct SeedRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
+struct RunOptions {
+  std::string file;
+  std::optional<SeedRange> seeds;
+  std::vector<std::string> overrides;
+  bool json = false;
+};
+
+// "A..B" or one number.
+std::optional<SeedRange> parse_seeds(const std::string& text) {
+  SeedRange range;
+  const char* end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, range.first);
+  if (first.ec != std::errc{}) return std::nullopt;
+  range.last = range.first;
+  if (first.ptr == end) return range;
+  if (!std::string_view(first.ptr).starts_with("..")) return std::nullopt;
+  const auto last = std::from_chars(first.ptr + 2, end, range.last);
+  if (last.ec != std::errc{} || last.ptr != end || range.last < range.first) return std::nullopt;
+  return range;
+}
+
+void describe_run(CLI::App& run, RunOptions& options) {
+  run.add_option("SCENARIO", options.file, "Scenario file (docs/scenarios.md)")->required();
+  run.add_option_function<std::string>(
+         "--seed,--seeds",
+         [&options](const std::string& text) {
+           options.seeds = parse_seeds(text);
+           if (!options.seeds) throw CLI::ValidationError("--seeds " + text + ": write A..B or A");
+         },
+         "One run for each of these seeds, A..B or A [that of the file]")
+      ->type_name("A..B");
+  run.add_option("--set", options.overrides,
+                 "table.key=VALUE: wins over the file, as in --set site.peers=32")
+      ->allow_extra_args(false);
+  run.add_flag("--json", options.json, "Print one JSON object instead of a table");
+}
+
+// As a person would type it again, without the seed.
+std::string replay_of(const RunOptions& options) {
+  std::string line = "lanward-sim run " + options.file;
+  for (const std::string& each : options.overrides) line += " --set '" + each + "'";
+  return line;
+}
+
+int run_scenario(const RunOptions& options) {
+  auto scenario = load_scenario(options.file, options.overrides);
+  if (!scenario) return complain(scenario.error().message);
+  const SeedRange seeds = options.seeds.value_or(SeedRange{scenario->seed, scenario->seed});
+  const std::string replay = replay_of(options);
+  print(options.json ? "{\"runs\":[" : table_head(*scenario));
+  std::vector<RunSummary> runs;
+  bool violated = false;
+  for (std::uint64_t seed = seeds.first;; ++seed) {
+    scenario->seed = seed;
+    // The seed comes first, so that it is known even of a run that ends badly.
+    print(options.json ? runs.empty() ? "" : "," : table_seed(seed));
+    std::fflush(stdout);
+    const SimulationResult result = simulate(*scenario);
+    print(options.json ? to_json(result) : table_row(result, replay));
+    runs.push_back(summary_of(result));
+    violated = violated || !result.violations.empty();
+    if (seed == seeds.last) break;
   }
-  if (const auto valid = validate(options.scenario); !valid) {
-    std::fprintf(stderr, "lanward-sim: %s\n", valid.error().message.c_str());
-    return kExitUsage;
-  }
-  // The seed comes first, so that it is known even of a run that ends badly.
+  print(options.json ? "],\"summary\":" + summary_json(runs) + "}\n" : table_foot(runs));
+  return violated ? kExitViolation : 0;
+}
+
+int run_options(const Options& options) {
+  if (const auto valid = validate(options.scenario); !valid) return complain(valid.error().message);
   if (!options.json) {
     print(seed_line(options.scenario));
     std::fflush(stdout);
@@ -93,4 +161,22 @@ int main(int argc, char** argv) {
   const SimulationResult result = simulate(options.scenario);
   print(options.json ? to_json(result) : to_text(result));
   return result.violations.empty() ? 0 : kExitViolation;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Simulates a site whose machines fetch one file from an origin and from each other."};
+  Options options;
+  describe(app, options);
+  RunOptions run;
+  CLI::App* command = app.add_subcommand("run", "Runs a scenario file, once for each seed");
+  describe_run(*command, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return command->parsed() ? run_scenario(run) : run_options(options);
 }

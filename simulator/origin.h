@@ -1,9 +1,9 @@
 // HTTP origins at the far end of the site's WAN link.
 //
 // Modelled: connection set-up (one round trip, none on a kept connection), request round trip, the
-// shared WAN link, the client's downlink, an optional cap per connection, missing documents,
-// changed files, servers without ranges, corrupt pieces, bytes in flight when a request is given
-// up. Not modelled: TLS, slow start, headers, outages, rate limits.
+// shared WAN link, the client's downlink, optional caps per connection and per machine, TCP slow
+// start, missing documents, changed files, servers without ranges, corrupt pieces, outages, 429,
+// bytes in flight when a request is given up. Not modelled: TLS, loss, headers.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,15 @@ namespace lanward::simulator {
 
 struct OriginSettings {
   core::Duration rtt = std::chrono::milliseconds{20};
-  core::ByteRate connection_rate;  // cap of one connection; zero: none
+  core::ByteRate connection_rate{};  // cap of one connection; zero: none
+  core::ByteRate machine_rate{};     // cap of all connections of one machine; zero: none
+  // A connection begins with a window of ten segments a round trip, which doubles every round trip
+  // until it has its fair share. A kept connection keeps its window.
+  bool slow_start = true;
+  // While the origin cannot be reached: a new connection fails after the one, a request on its way
+  // after the other, unless the origin is back by then.
+  core::Duration connect_timeout = std::chrono::seconds{1};
+  core::Duration stall_timeout = std::chrono::seconds{5};
 };
 
 struct OriginFile {
@@ -39,6 +47,8 @@ struct OriginEgress {
   std::uint64_t abandoned = 0;  // of these, in flight when a request was given up
 };
 
+class SimOriginClient;
+
 // The servers, shared by every machine of the site.
 class Origin {
  public:
@@ -48,8 +58,14 @@ class Origin {
   void publish(std::string url, OriginFile file) { files_[std::move(url)] = std::move(file); }
   [[nodiscard]] const OriginEgress& egress() const { return egress_; }
 
+  // Cannot be reached: nothing passes any more, see OriginSettings for what becomes of requests.
+  void set_down(bool down);
+  // Answers new requests with 429 and this Retry-After; nullopt: serves them again.
+  void set_rate_limited(std::optional<core::Duration> retry_after) { retry_after_ = retry_after; }
+
  private:
   friend class SimOriginClient;
+  friend class SimOriginSource;
 
   [[nodiscard]] const OriginFile* find(const std::string& url) const {
     const auto found = files_.find(url);
@@ -61,24 +77,29 @@ class Origin {
   const LinkId wan_;
   const OriginSettings settings_;
   std::map<std::string, OriginFile> files_;
+  std::vector<SimOriginClient*> clients_;  // in order of creation
+  bool down_ = false;
+  std::optional<core::Duration> retry_after_;
   OriginEgress egress_;
 };
 
 // The port of one machine.
 class SimOriginSource final : public ports::OriginSource {
  public:
-  SimOriginSource(Origin& origin, LinkId downlink) : origin_(origin), downlink_(downlink) {}
+  SimOriginSource(Origin& origin, LinkId downlink)
+      : SimOriginSource(origin, downlink, origin.settings_.machine_rate) {}
+  // A machine with a cap of its own; zero: none.
+  SimOriginSource(Origin& origin, LinkId downlink, core::ByteRate machine_rate);
   [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts) override;
 
  private:
   Origin& origin_;
-  const LinkId downlink_;
+  std::vector<LinkId> path_;  // from the origin to the machine
 };
 
 class SimOriginClient final : public ports::OriginClient {
  public:
-  SimOriginClient(Origin& origin, LinkId downlink, ports::FactSink facts)
-      : origin_(origin), downlink_(downlink), facts_(std::move(facts)) {}
+  SimOriginClient(Origin& origin, std::vector<LinkId> path, ports::FactSink facts);
   ~SimOriginClient() override;
   SimOriginClient(const SimOriginClient&) = delete;
   SimOriginClient& operator=(const SimOriginClient&) = delete;
@@ -93,10 +114,11 @@ class SimOriginClient final : public ports::OriginClient {
   void cancel(core::RequestId request) override;
 
  private:
+  friend class Origin;
   struct Connection {
-    std::optional<LinkId> cap;
     bool open = false;
     bool busy = false;
+    std::uint64_t window = 0;  // bytes a round trip
   };
   struct Request {
     std::size_t connection = 0;
@@ -106,11 +128,25 @@ class SimOriginClient final : public ports::OriginClient {
     FlowId flow;
     std::uint64_t position = 0;
     std::uint64_t stretch = 0;  // bytes of the flow's present stretch
+    bool growing = false;       // its window is what holds it back
+    std::uint32_t tries = 0;    // of sending the request
+    void (SimOriginClient::*reply)(core::RequestId, Request&) = nullptr;
   };
+  using Reply = decltype(Request::reply);
 
-  Request& begin(core::RequestId id, const std::string& url,
-                 void (SimOriginClient::*reply)(core::RequestId, Request&));
+  Request& begin(core::RequestId id, const std::string& url, Reply reply);
+  // Runs the step for the request after a time, unless the request has ended.
+  void after(core::Duration time, core::RequestId id,
+             void (SimOriginClient::*step)(core::RequestId));
+  void send(core::RequestId id, Request& request);
+  void arrive(core::RequestId id);
+  void stall(core::RequestId id, core::Duration patience);
+  void set_down(bool down);
+  void fail_transient(core::RequestId id, Request& request);
+  void limit(Request& request);
+  void grow(core::RequestId id);
   void end(core::RequestId id);
+  void refuse(core::RequestId id, core::Failure failure);
   void refuse(core::RequestId id, core::FailureClass kind, const std::string& cause);
   void reply_probe(core::RequestId id, Request& request);
   void reply_document(core::RequestId id, Request& request);
@@ -120,7 +156,7 @@ class SimOriginClient final : public ports::OriginClient {
   [[nodiscard]] ports::RangeSink::Accept hand_over(Request& request, std::uint64_t bytes);
 
   Origin& origin_;
-  const LinkId downlink_;
+  const std::vector<LinkId> path_;
   const ports::FactSink facts_;
   std::vector<Connection> connections_;
   std::map<core::RequestId, Request> requests_;

@@ -1,5 +1,5 @@
 // A whole site in virtual time: machines that run the production engine over simulated ports fetch
-// one file at once.
+// one file.
 #pragma once
 
 #include <cstdint>
@@ -9,39 +9,15 @@
 
 #include <lanward/types.h>
 
-#include "engine/core/policy.h"
-#include "simulator/origin.h"
-#include "simulator/store.h"
-#include "simulator/swarm.h"
+#include "simulator/checkers.h"
+#include "simulator/scenario.h"
 
 namespace lanward::simulator {
 
-// Everything that fixes a run. Equal scenarios give equal results, on every platform.
-struct Scenario {
-  std::uint64_t seed = 1;
-  std::uint32_t peers = 8;
-  core::ByteCount size{64 * core::kMiB};
-  std::uint32_t piece_bytes = 0;    // 0: the canonical choice for the size
-  core::ByteRate wan{12'500'000};   // shared by the site
-  core::ByteRate lan{125'000'000};  // each machine, up and down
-  core::Duration join_jitter{std::chrono::milliseconds{100}};  // all join within this time
-  OriginSettings origin;
-  SwarmSettings swarm;
-  StoreSettings store;
-  core::Policy policy;
-  // Parts of the origin's copy that are wrong.
-  std::vector<core::ByteSpan> corrupt;
-};
+// Ratios are counted in ten-thousandths, so that their digits depend on no library.
+inline constexpr std::uint64_t kRatioUnit = 10'000;
 
-inline constexpr std::uint32_t kPeersMax = 100'000;
-inline constexpr core::ByteCount kSizeMax{1ULL << 44U};
-
-// Errors: invalid_argument, naming the value.
-[[nodiscard]] Result<void> validate(const Scenario& scenario);
-
-// No site can be faster: the file must cross the WAN once, reach each machine over its downlink,
-// and all copies must come from the WAN and the uplinks.
-[[nodiscard]] core::Duration bound(const Scenario& scenario);
+enum class Fate : std::uint8_t { stayed, killed, left };
 
 struct PeerResult {
   core::Instant joined;
@@ -51,6 +27,23 @@ struct PeerResult {
   std::uint64_t origin_bytes = 0;
   std::uint64_t peer_bytes = 0;
   std::uint64_t wasted_bytes = 0;
+
+  std::optional<AdversaryKind> adversary;
+  Fate fate = Fate::stayed;
+  bool replacement = false;            // of a machine lost to churn
+  core::Duration bound{0};             // of this machine: a late one must wait for less of the file
+  std::optional<std::uint64_t> ratio;  // time without set-up and policy delay / bound
+  core::Duration worst_stall{0};       // longest time without a byte before the end
+  std::uint64_t ranges = 0;            // requests to the origin
+
+  [[nodiscard]] bool hostile() const { return adversary && *adversary != AdversaryKind::slow; }
+};
+
+// Of the ratios of all machines that had to finish; nearest rank.
+struct RatioSummary {
+  std::uint64_t p50 = 0;
+  std::uint64_t p99 = 0;
+  std::uint64_t max = 0;
 };
 
 struct SimulationResult {
@@ -61,6 +54,9 @@ struct SimulationResult {
   std::uint64_t wasted_bytes = 0;
   core::Duration bound{0};
   core::Duration makespan{0};  // from the first joining to the last finish
+  core::Duration worst_stall{0};
+  RatioSummary ratios;
+  SiteFigures site;
   std::uint64_t events = 0;
   // What the checkers found wrong; empty for a good run.
   std::vector<std::string> violations;

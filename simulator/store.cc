@@ -51,19 +51,46 @@ SimContentStore::SimContentStore(EventQueue& queue, StoreSettings settings,
                                  ports::FactSink facts)
     : queue_(queue),
       settings_(settings),
-      content_(content),
+      content_{content.id, content.layout, {}},
+      verifiable_(content.verifiable()),
       facts_(std::move(facts)),
-      verified_(verified),
-      pieces_(content.layout.piece_count()) {}
+      verified_(verified) {}
 
-std::uint32_t SimContentStore::block_bytes(core::PieceIndex piece, std::uint32_t block) const {
-  return std::min(core::kBlockBytes, content_.layout.size_of(piece) - block * core::kBlockBytes);
+std::uint64_t SimContentStore::bytes_of(core::PieceIndex piece, std::uint32_t begin,
+                                        std::uint32_t end) const {
+  const std::uint64_t size = content_.layout.size_of(piece);
+  return std::min<std::uint64_t>(std::uint64_t{end} * core::kBlockBytes, size) -
+         std::uint64_t{begin} * core::kBlockBytes;
 }
 
 ports::SourceLedger& SimContentStore::account(core::SourceId source) {
-  ports::SourceLedger& ledger = ledger_[source];
-  ledger.source = source;
-  return ledger;
+  const auto place = std::lower_bound(
+      ledger_.begin(), ledger_.end(), source,
+      [](const ports::SourceLedger& entry, core::SourceId s) { return entry.source < s; });
+  if (place != ledger_.end() && place->source == source) return *place;
+  return *ledger_.insert(place, {source, {}, {}, {}});
+}
+
+std::vector<SimContentStore::Piece>::iterator SimContentStore::place_of(core::PieceIndex piece) {
+  return std::lower_bound(pieces_.begin(), pieces_.end(), piece,
+                          [](const Piece& p, core::PieceIndex index) { return p.index < index; });
+}
+
+SimContentStore::Piece* SimContentStore::find(core::PieceIndex piece) {
+  const auto place = place_of(piece);
+  return place != pieces_.end() && place->index == piece ? &*place : nullptr;
+}
+
+const SimContentStore::Piece* SimContentStore::find(core::PieceIndex piece) const {
+  return const_cast<SimContentStore*>(this)->find(piece);
+}
+
+SimContentStore::Piece& SimContentStore::open(core::PieceIndex piece) {
+  const auto place = place_of(piece);
+  if (place != pieces_.end() && place->index == piece) return *place;
+  Piece fresh;
+  fresh.index = piece;
+  return *pieces_.insert(place, std::move(fresh));
 }
 
 std::unique_ptr<ports::RangeSink> SimContentStore::open_range(core::SourceId source,
@@ -81,9 +108,9 @@ bool SimContentStore::write_block(core::PieceIndex piece, std::uint32_t offset,
   Result<void> result;
   if (closed_) {
     result = fail(ErrorCode::invalid_state, "the content is closed: the block was dropped");
-  } else if (piece.value >= pieces_.size() || offset % core::kBlockBytes != 0 ||
+  } else if (piece.value >= content_.layout.piece_count() || offset % core::kBlockBytes != 0 ||
              offset >= content_.layout.size_of(piece) ||
-             bytes.size() != block_bytes(piece, block)) {
+             bytes.size() != bytes_of(piece, block, block + 1)) {
     result = fail(ErrorCode::invalid_argument, describe(piece) + ": there is no block at offset " +
                                                    std::to_string(offset) + " of " +
                                                    std::to_string(bytes.size()) + " bytes");
@@ -96,7 +123,7 @@ bool SimContentStore::write_block(core::PieceIndex piece, std::uint32_t offset,
 
 Result<void> SimContentStore::read(core::PieceIndex piece, std::uint32_t offset,
                                    std::span<std::byte> out, bool /*cached_only*/) {
-  if (piece.value >= pieces_.size() || closed_ || !verified_.contains(piece)) {
+  if (piece.value >= content_.layout.piece_count() || closed_ || !verified_.contains(piece)) {
     return fail(ErrorCode::invalid_state, describe(piece) + " is not verified: it is not read");
   }
   if (offset + out.size() > content_.layout.size_of(piece)) {
@@ -109,7 +136,7 @@ Result<void> SimContentStore::read(core::PieceIndex piece, std::uint32_t offset,
 void SimContentStore::block_hashes(
     core::PieceIndex piece, ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) {
   Result<std::vector<core::Digest>> result;
-  if (closed_ || piece.value >= pieces_.size() || missing_bytes(piece) != 0) {
+  if (closed_ || piece.value >= content_.layout.piece_count() || missing_bytes(piece) != 0) {
     result = fail(ErrorCode::invalid_state, describe(piece) + " misses blocks: it has no hashes");
   } else {
     for (std::uint32_t b = 0; b < content_.layout.blocks_in(piece); ++b) {
@@ -121,57 +148,74 @@ void SimContentStore::block_hashes(
 }
 
 void SimContentStore::clear_piece(core::PieceIndex piece) {
-  if (closed_ || piece.value >= pieces_.size() || pieces_[piece.value].hashing) return;
-  waste_blocks(piece);
+  const Piece* p = find(piece);
+  if (closed_ || p == nullptr || p->hashing) return;
+  waste_blocks(*p);
   forget(piece);
-}
-
-std::vector<ports::SourceLedger> SimContentStore::ledger() const {
-  std::vector<ports::SourceLedger> result;
-  result.reserve(ledger_.size());
-  for (const auto& [source, ledger] : ledger_) result.push_back(ledger);
-  return result;
 }
 
 void SimContentStore::run_on_worker(ports::Task task) { queue_.at(queue_.now(), std::move(task)); }
 
 std::uint64_t SimContentStore::missing_bytes(core::PieceIndex piece) const {
-  const Piece& p = pieces_[piece.value];
-  if (verified_.contains(piece) || p.hashing) return 0;
-  return content_.layout.size_of(piece) - p.bytes;
+  if (verified_.contains(piece)) return 0;
+  const Piece* p = find(piece);
+  if (p == nullptr) return content_.layout.size_of(piece);
+  return p->hashing ? 0 : content_.layout.size_of(piece) - p->bytes;
+}
+
+SimContentStore::Stretch SimContentStore::first_gap(const Piece& p) const {
+  Stretch gap{0, content_.layout.blocks_in(p.index), {}};
+  for (const Stretch& s : p.stretches) {
+    if (gap.begin < s.begin) {
+      gap.end = s.begin;
+      break;
+    }
+    gap.begin = s.end;
+  }
+  return gap;
 }
 
 void SimContentStore::put_missing(core::PieceIndex piece, std::uint64_t bytes,
                                   core::SourceId source, Payload payload) {
-  const std::uint32_t blocks = content_.layout.blocks_in(piece);
-  for (std::uint32_t b = 0; b < blocks && bytes > 0 && missing_bytes(piece) > 0; ++b) {
-    const Piece& p = pieces_[piece.value];
-    if (!p.present.empty() && p.present[b]) continue;
-    const std::uint64_t taken = std::min<std::uint64_t>(bytes, block_bytes(piece, b));
-    bytes -= taken;
-    put_block(piece, b, source, payload);
+  if (bytes == 0) return;
+  if (closed_ || missing_bytes(piece) == 0) return put_dropped(bytes, source);
+  Piece& p = open(piece);
+  while (bytes > 0 && !p.hashing) {
+    const std::uint64_t wanted = (bytes + core::kBlockBytes - 1) / core::kBlockBytes;
+    Stretch gap = first_gap(p);
+    gap.end = static_cast<std::uint32_t>(std::min<std::uint64_t>(gap.end, gap.begin + wanted));
+    gap.from = source;
+    bytes -= std::min(bytes, bytes_of(piece, gap.begin, gap.end));
+    put_blocks(p, gap, payload);
   }
   put_dropped(bytes, source);
 }
 
 void SimContentStore::put_block(core::PieceIndex piece, std::uint32_t block, core::SourceId source,
                                 Payload payload) {
-  Piece& p = pieces_[piece.value];
-  const std::uint32_t bytes = block_bytes(piece, block);
-  if (closed_ || p.hashing || verified_.contains(piece) ||
-      (!p.present.empty() && p.present[block])) {
-    put_dropped(bytes, source);
-    return;
+  const Piece* known = find(piece);
+  const auto holds = [block](const Stretch& s) { return s.begin <= block && block < s.end; };
+  if (closed_ || missing_bytes(piece) == 0 ||
+      (known != nullptr && std::any_of(known->stretches.begin(), known->stretches.end(), holds))) {
+    return put_dropped(bytes_of(piece, block, block + 1), source);
   }
-  if (p.present.empty()) {
-    p.present.assign(content_.layout.blocks_in(piece), false);
-    p.from.assign(content_.layout.blocks_in(piece), core::SourceId{});
+  put_blocks(open(piece), {block, block + 1, source}, payload);
+}
+
+void SimContentStore::put_blocks(Piece& p, const Stretch& blocks, Payload payload) {
+  const core::PieceIndex piece = p.index;
+  const std::uint64_t bytes = bytes_of(piece, blocks.begin, blocks.end);
+  account(blocks.from).received += core::ByteCount{bytes};
+  const auto after = std::find_if(p.stretches.begin(), p.stretches.end(),
+                                  [&](const Stretch& s) { return s.begin >= blocks.end; });
+  if (after != p.stretches.begin() && std::prev(after)->end == blocks.begin &&
+      std::prev(after)->from == blocks.from) {
+    std::prev(after)->end = blocks.end;
+  } else {
+    p.stretches.insert(after, blocks);
   }
-  account(source).received += core::ByteCount{bytes};
-  p.present[block] = true;
-  p.from[block] = source;
   p.corrupt = p.corrupt || payload == Payload::corrupt;
-  p.bytes += bytes;
+  p.bytes += static_cast<std::uint32_t>(bytes);
   const std::uint64_t size = content_.layout.size_of(piece);
   if (p.bytes < size) return;
   p.hashing = true;
@@ -189,46 +233,44 @@ void SimContentStore::put_dropped(std::uint64_t bytes, core::SourceId source) {
 
 void SimContentStore::finish_piece(core::PieceIndex piece) {
   if (closed_) return;
-  Piece& p = pieces_[piece.value];
-  std::vector<core::SourceId> from = p.from;
+  const Piece p = std::move(*find(piece));
+  forget(piece);
+  std::vector<core::SourceId> from;
+  for (const Stretch& s : p.stretches) from.push_back(s.from);
   std::sort(from.begin(), from.end());
   from.erase(std::unique(from.begin(), from.end()), from.end());
-  if (p.corrupt && content_.verifiable()) {
-    waste_blocks(piece);
-    forget(piece);
+  if (p.corrupt && verifiable_) {
+    waste_blocks(p);
+    if (on_failed_) on_failed_(piece);
     facts_(core::PieceFailed{piece, std::move(from)});
     return;
   }
-  for (std::uint32_t b = 0; b < p.from.size(); ++b) {
-    account(p.from[b]).useful += core::ByteCount{block_bytes(piece, b)};
+  for (const Stretch& s : p.stretches) {
+    account(s.from).useful += core::ByteCount{bytes_of(piece, s.begin, s.end)};
   }
   if (p.corrupt) ++corrupt_verified_;
-  forget(piece);
   verified_.insert(piece);
   facts_(core::PieceVerified{piece, std::move(from)});
 }
 
-void SimContentStore::waste_blocks(core::PieceIndex piece) {
-  const Piece& p = pieces_[piece.value];
-  for (std::uint32_t b = 0; b < p.present.size(); ++b) {
-    if (p.present[b]) account(p.from[b]).wasted += core::ByteCount{block_bytes(piece, b)};
+void SimContentStore::waste_blocks(const Piece& p) {
+  for (const Stretch& s : p.stretches) {
+    account(s.from).wasted += core::ByteCount{bytes_of(p.index, s.begin, s.end)};
   }
 }
 
-void SimContentStore::forget(core::PieceIndex piece) { pieces_[piece.value] = Piece{}; }
+void SimContentStore::forget(core::PieceIndex piece) { pieces_.erase(place_of(piece)); }
 
 void SimContentStore::close() {
   if (closed_) return;
   closed_ = true;
-  for (std::uint32_t i = 0; i < pieces_.size(); ++i) {
-    waste_blocks(core::PieceIndex{i});
-    forget(core::PieceIndex{i});
-  }
+  for (const Piece& p : pieces_) waste_blocks(p);
+  pieces_ = {};
 }
 
 void SimContentStore::add_to(StoreTotals& totals) const {
-  for (const auto& [source, ledger] : ledger_) {
-    (core::is_peer(source) ? totals.peer_received : totals.origin_received) +=
+  for (const ports::SourceLedger& ledger : ledger_) {
+    (core::is_peer(ledger.source) ? totals.peer_received : totals.origin_received) +=
         ledger.received.value;
     totals.useful += ledger.useful.value;
     totals.wasted += ledger.wasted.value;

@@ -7,9 +7,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/ports/content_store.h"
@@ -54,7 +56,7 @@ class SimContentStore final : public ports::ContentStore,
                     ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override;
   void clear_piece(core::PieceIndex piece) override;
   [[nodiscard]] core::PieceSet verified() const override { return verified_; }
-  [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override;
+  [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override { return ledger_; }
   void run_on_worker(ports::Task task) override;
 
   // ---- for the other parts of the simulator
@@ -70,6 +72,9 @@ class SimContentStore final : public ports::ContentStore,
                  Payload payload);
   // Bytes taken that never became a block.
   void put_dropped(std::uint64_t bytes, core::SourceId source);
+  // Called when a complete piece was found to be bad, before the fact is told.
+  void on_failed(std::function<void(core::PieceIndex)> told) { on_failed_ = std::move(told); }
+  // Without piece hashes.
   [[nodiscard]] const core::Content& content() const { return content_; }
   [[nodiscard]] bool closed() const { return closed_; }
   void close();
@@ -78,27 +83,45 @@ class SimContentStore final : public ports::ContentStore,
   [[nodiscard]] bool all_verified_intact() const { return corrupt_verified_ == 0; }
 
  private:
+  // Blocks that came from one source, one after another.
+  struct Stretch {
+    std::uint32_t begin = 0;
+    std::uint32_t end = 0;
+    core::SourceId from;
+  };
+  // A piece of which blocks are there that are not verified. Few at a time.
   struct Piece {
-    std::vector<core::SourceId> from;  // per block; empty while there is none
-    std::vector<bool> present;
-    std::uint32_t bytes = 0;  // of the blocks that are present
+    core::PieceIndex index;
+    std::vector<Stretch> stretches;  // in order, without overlap
+    std::uint32_t bytes = 0;
     bool corrupt = false;
     bool hashing = false;
   };
 
-  [[nodiscard]] std::uint32_t block_bytes(core::PieceIndex piece, std::uint32_t block) const;
+  [[nodiscard]] std::uint64_t bytes_of(core::PieceIndex piece, std::uint32_t begin,
+                                       std::uint32_t end) const;
+  [[nodiscard]] std::vector<Piece>::iterator place_of(core::PieceIndex piece);
+  [[nodiscard]] Piece* find(core::PieceIndex piece);
+  [[nodiscard]] const Piece* find(core::PieceIndex piece) const;
+  Piece& open(core::PieceIndex piece);
+  // REQUIRES: blocks are missing.
+  [[nodiscard]] Stretch first_gap(const Piece& piece) const;
+  // REQUIRES: none of the blocks is there, and the piece is not complete.
+  void put_blocks(Piece& piece, const Stretch& blocks, Payload payload);
   ports::SourceLedger& account(core::SourceId source);
   void finish_piece(core::PieceIndex piece);
   void forget(core::PieceIndex piece);
-  void waste_blocks(core::PieceIndex piece);
+  void waste_blocks(const Piece& piece);
 
   EventQueue& queue_;
   const StoreSettings settings_;
-  const core::Content content_;
+  const core::Content content_;  // without the hashes, which would fill the memory of large sites
+  const bool verifiable_;
   ports::FactSink facts_;
+  std::function<void(core::PieceIndex)> on_failed_;
   core::PieceSet verified_;
-  std::vector<Piece> pieces_;
-  std::map<core::SourceId, ports::SourceLedger> ledger_;
+  std::vector<Piece> pieces_;                // in order of index
+  std::vector<ports::SourceLedger> ledger_;  // in order of source
   std::uint32_t corrupt_verified_ = 0;
   bool closed_ = false;
 };

@@ -1,22 +1,15 @@
+// Members, connections and faults of a site. What travels between members: swarm_pieces.cc.
 #include "simulator/swarm.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cassert>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "engine/core/prng.h"
-
 namespace lanward::simulator {
 
 namespace {
-
-// Bytes between two looks at a piece on its way: blocks that have come survive the loss of their
-// source, and a large piece shows progress.
-constexpr std::uint64_t kStretchBytes = 256 * core::kKiB;
 
 class SimSwarmMember final : public ports::SwarmMember {
  public:
@@ -28,8 +21,10 @@ class SimSwarmMember final : public ports::SwarmMember {
   void allow(core::PieceSpan pieces) override { site_.allow(id_, pieces); }
   void reserve(core::PieceSpan pieces) override { site_.reserve(id_, pieces); }
   void announce(core::PieceIndex piece) override { site_.announce(id_, piece); }
-  void send(std::span<const core::SourceId>, const core::LeaseMessage&) override {}
-  void connect(const core::Endpoint&) override {}
+  void send(std::span<const core::SourceId> to, const core::LeaseMessage& message) override {
+    site_.send(id_, to, message);
+  }
+  void connect(const core::Endpoint& endpoint) override { site_.dial(id_, endpoint); }
   void ban(core::SourceId peer) override { site_.ban(id_, peer); }
   void leave(ports::Task done) override {
     site_.leave(id_);
@@ -42,11 +37,41 @@ class SimSwarmMember final : public ports::SwarmMember {
   const MemberId id_;
 };
 
+constexpr std::uint16_t kPort = 6881;
+constexpr unsigned kHostBits = 24;
+
+// Ids of members fit below the kind of a wake-up.
+constexpr unsigned kWakeupShift = 32;
+
+// Nanoseconds; more than any interval whose phase it is.
+constexpr std::uint64_t kPhases = 1'000'000'000;
+
+// Draws of a member of a large site for each neighbour that it looks for: some are taken already.
+constexpr std::uint32_t kDrawsPerNeighbour = 4;
+
 std::string address_of(std::uint32_t host) {
-  return fmt::format("10.{}.{}.{}:6881", host >> 16U & 0xffU, host >> 8U & 0xffU, host & 0xffU);
+  return fmt::format("10.{}.{}.{}:{}", host >> 16U & 0xffU, host >> 8U & 0xffU, host & 0xffU,
+                     kPort);
+}
+
+std::uint32_t host_of(const core::Endpoint& endpoint) {
+  std::uint32_t host = 0;
+  for (std::size_t i = 13; i < 16; ++i) host = host << 8U | endpoint.address[i];
+  return host;
 }
 
 }  // namespace
+
+core::Endpoint endpoint_of(std::uint32_t host) {
+  assert(host >> kHostBits == 0);
+  core::Endpoint endpoint;
+  endpoint.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10};
+  for (std::size_t i = 0; i < 3; ++i) {
+    endpoint.address[13 + i] = static_cast<std::uint8_t>(host >> (16 - 8 * i) & 0xffU);
+  }
+  endpoint.port = kPort;
+  return endpoint;
+}
 
 std::unique_ptr<ports::SwarmMember> SimSwarm::join(const ports::SwarmRequest& request,
                                                    ports::FactSink facts) {
@@ -54,24 +79,7 @@ std::unique_ptr<ports::SwarmMember> SimSwarm::join(const ports::SwarmRequest& re
   return std::make_unique<SimSwarmMember>(site_, loop_, id);
 }
 
-// ---- membership --------------------------------------------------------------------------------
-
-MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, const Place& place) {
-  const MemberId id{static_cast<std::uint32_t>(members_.size())};
-  auto m = std::make_unique<Member>();
-  m->place = place;
-  m->infohash = request.manifest.infohash;
-  // Every store of a simulation is a SimContentStore.
-  m->store = std::static_pointer_cast<SimContentStore>(request.store);
-  m->facts = std::move(facts);
-  m->have = m->store->verified();
-  m->allowed = core::PieceSet(m->have.universe());
-  m->coming = core::PieceSet(m->have.universe());
-  m->copies.assign(m->have.universe(), 0);
-  members_.push_back(std::move(m));
-  queue_.after(settings_.discovery, [this, id] { discover(id); });
-  return id;
-}
+// ---- small questions ---------------------------------------------------------------------------
 
 std::uint64_t Site::hash(std::uint64_t a, std::uint64_t b) const {
   return core::mix64(core::mix64(seed_.value ^ a) + b);
@@ -85,302 +93,323 @@ core::Duration Site::latency(MemberId a, MemberId b) const {
          core::Duration{static_cast<core::Duration::rep>(hash(pair, 0) % (span + 1))};
 }
 
-Site::Neighbour* Site::neighbour(MemberId of, MemberId id) {
-  auto& neighbours = member(of).neighbours;
-  const auto found = neighbours.find(id);
-  return found == neighbours.end() ? nullptr : &found->second;
+bool Site::reachable(const Member& a, const Member& b) const {
+  return !group_of_ || group_of_(a.place.host) == group_of_(b.place.host);
 }
 
-// Each pair is found once: by the one that becomes known later.
-void Site::discover(MemberId id) {
-  Member& self = member(id);
-  if (self.left) return;
-  self.known = true;
-  auto& swarm = swarms_[self.infohash];
-  std::vector<std::pair<std::uint64_t, MemberId>> others;
-  for (const MemberId other : swarm) {
-    others.emplace_back(hash(id.value, other.value), other);
+bool Site::crowded(const Member& m) const {
+  return m.swarm->known.size() > settings_.connections_max;
+}
+
+std::optional<std::uint32_t> Site::index_of(const Member& m, core::SourceId source) {
+  if (!core::is_peer(source)) return std::nullopt;
+  const std::uint32_t index = source.value - core::kFirstPeerSource;
+  if (index >= m.neighbours.size() || !m.neighbours[index].connected) return std::nullopt;
+  return index;
+}
+
+Site::Neighbour* Site::far_end(const Neighbour& near) const {
+  Member* other = find(near.member);
+  if (other == nullptr) return nullptr;
+  Neighbour& far = other->neighbours[near.back];
+  return far.connected && far.session == near.session ? &far : nullptr;
+}
+
+std::uint32_t Site::connections(std::uint32_t host) const {
+  std::uint32_t count = 0;
+  for (const auto& m : members_) {
+    if (m != nullptr && m->place.host == host) count += m->connected;
   }
-  swarm.push_back(id);
-  const bool mesh = others.size() < settings_.connections_max;
-  if (!mesh) std::sort(others.begin(), others.end());
-  std::size_t wanted = mesh ? others.size() : settings_.connections_out;
-  for (const auto& [order, other] : others) {
-    if (wanted == 0) break;
-    if (member(other).neighbours.size() >= settings_.connections_max) continue;
-    --wanted;
-    const core::Duration handshake = latency(id, other) + latency(other, id);
-    queue_.after(handshake, [this, id, peer = other] { connect(id, peer); });
+  return count;
+}
+
+void Site::wake(core::Instant when, Wakeup what, MemberId id) {
+  queue_.at(when, *this, static_cast<std::uint64_t>(what) << kWakeupShift | id.value);
+}
+
+void Site::fire(std::uint64_t tag) {
+  Member* m = find(MemberId{static_cast<std::uint32_t>(tag)});
+  if (m == nullptr) return;
+  switch (static_cast<Wakeup>(tag >> kWakeupShift)) {
+    case Wakeup::news:
+      return receive_news(*m);
+    case Wakeup::report:
+      m->reporting = false;
+      switch_slow_sources(*m);
+      return report(*m);
+    case Wakeup::look:
+      return look_around(*m);
   }
 }
 
-void Site::connect(MemberId a, MemberId b) {
-  const Member& one = member(a);
-  const Member& two = member(b);
-  if (one.left || two.left || neighbour(a, b) != nullptr) return;
-  if (one.banned.contains(two.place.host) || two.banned.contains(one.place.host)) return;
-  add_neighbour(a, b);
-  add_neighbour(b, a);
-}
+// ---- membership --------------------------------------------------------------------------------
 
-void Site::add_neighbour(MemberId to, MemberId id) {
-  Member& self = member(to);
-  Neighbour& n = self.neighbours[id];
-  n.source = core::SourceId{self.next_source++};
-  n.has = core::PieceSet(self.have.universe());
-  self.facts(core::PeerJoined{.peer = n.source, .address = address_of(member(id).place.host)});
-  queue_.after(latency(id, to), [this, to, id, source = n.source, pieces = member(id).have] {
-    receive_bitfield(to, id, source, pieces);
+MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, const Place& place) {
+  const MemberId id{static_cast<std::uint32_t>(members_.size())};
+  auto m = std::make_unique<Member>();
+  m->id = id;
+  m->place = place;
+  const auto behaviour = behaviours_.find(place.host);
+  if (behaviour != behaviours_.end()) m->behaviour = behaviour->second;
+  m->swarm = &swarms_[request.manifest.infohash];
+  m->swarm->by_host[place.host] = id;
+  // Every store of a simulation is a SimContentStore.
+  m->store = std::static_pointer_cast<SimContentStore>(request.store);
+  m->store->on_failed([this, id](core::PieceIndex piece) {
+    if (Member* self = find(id); self != nullptr) want_again(*self, piece);
   });
-}
-
-void Site::disconnect(MemberId a, MemberId b) {
-  stop_piece(a, b);
-  stop_piece(b, a);
-  drop_neighbour(a, b);
-  drop_neighbour(b, a);
-}
-
-void Site::drop_neighbour(MemberId from, MemberId id) {
-  Member& self = member(from);
-  report(from);
-  const Neighbour& n = self.neighbours.at(id);
-  for (auto p = n.has.next(core::PieceIndex{0}); p; p = n.has.next(*p + 1)) {
-    --self.copies[p->value];
+  m->facts = std::move(facts);
+  m->offered = m->store->verified();
+  const std::uint32_t pieces = m->offered.universe();
+  if (m->behaviour.advertises_all) {
+    for (std::uint32_t p = 0; p < pieces; ++p) m->offered.insert(core::PieceIndex{p});
   }
-  self.facts(core::PeerLeft{n.source});
-  self.neighbours.erase(id);
-  std::erase(self.waiting, id);
+  m->allowed = core::PieceSet(pieces);
+  m->wanted = core::PieceSet(pieces);
+  m->copies.assign(pieces, 0);
+  m->news_phase = core::Duration{static_cast<std::int64_t>(hash(id.value, 0) % kPhases)};
+  members_.push_back(std::move(m));
+  wake(queue_.now() + settings_.discovery, Wakeup::look, id);
+  return id;
 }
 
 void Site::leave(MemberId id) {
-  Member& self = member(id);
-  if (self.left) return;
-  self.left = true;
-  std::erase(swarms_[self.infohash], id);
-  while (!self.neighbours.empty()) {
-    const MemberId other = self.neighbours.begin()->first;
-    disconnect(id, other);
-    pull_from_all(other);
-    serve_next(other);
+  Member* self = find(id);
+  if (self == nullptr) return;
+  forget(*self);
+  for (std::uint32_t i = 0; i < self->neighbours.size(); ++i) {
+    const Neighbour& n = self->neighbours[i];
+    if (!n.connected) continue;
+    Member* const other = n.cut || far_end(n) == nullptr ? nullptr : find(n.member);
+    if (other != nullptr) stop_request(*other, n.back);
+    drop_end(*self, i);
+    if (other == nullptr) continue;
+    drop_end(*other, n.back);
+    serve_next(*other);
+    pull_from_all(*other);
+    look_around_later(*other);
   }
-  self.store.reset();
-  self.facts = {};
+  members_[id.value].reset();
+}
+
+// Nobody finds it any more.
+void Site::forget(Member& m) {
+  Swarm& swarm = *m.swarm;
+  const auto named = swarm.by_host.find(m.place.host);
+  if (named != swarm.by_host.end() && named->second == m.id) swarm.by_host.erase(named);
+  if (!m.known) return;
+  m.known = false;
+  const MemberId last = swarm.known.back();
+  swarm.known[m.place_known] = last;
+  find(last)->place_known = m.place_known;
+  swarm.known.pop_back();
 }
 
 void Site::ban(MemberId id, core::SourceId peer) {
-  Member& self = member(id);
-  for (const auto& [other, n] : self.neighbours) {
-    if (n.source != peer) continue;
-    const MemberId banned = other;
-    self.banned.insert(member(banned).place.host);
-    disconnect(id, banned);
-    for (const MemberId end : {id, banned}) {
-      pull_from_all(end);
-      serve_next(end);
-    }
+  Member* self = find(id);
+  if (self == nullptr) return;
+  const auto index = index_of(*self, peer);
+  if (!index) return;
+  self->banned.push_back(self->neighbours[*index].host);
+  disconnect(*self, *index);
+}
+
+// ---- connections -------------------------------------------------------------------------------
+
+// A full mesh while the site is small; else as many random ones as are missing.
+void Site::look_around(Member& self) {
+  Swarm& swarm = *self.swarm;
+  if (!self.known) {
+    self.known = true;
+    self.place_known = static_cast<std::uint32_t>(swarm.known.size());
+    swarm.known.push_back(self.id);
+  }
+  if (!crowded(self)) {
+    for (const MemberId other : swarm.known) shake_hands(self, other, false);
     return;
   }
-}
-
-// ---- who has what ------------------------------------------------------------------------------
-
-void Site::announce(MemberId id, core::PieceIndex piece) {
-  Member& self = member(id);
-  if (self.left || !self.have.insert(piece)) return;
-  for (const auto& [other, n] : self.neighbours) {
-    // What the other end calls this member: it marks the connection a message belongs to.
-    const core::SourceId source = neighbour(other, id)->source;
-    queue_.after(latency(id, other),
-                 [this, at = other, id, source, piece] { receive_have(at, id, source, piece); });
+  if (self.connected >= settings_.connections_out) return;
+  const std::uint32_t missing = settings_.connections_out - self.connected;
+  core::Prng prng(core::Seed{hash(self.id.value, ++self.looks)});
+  std::vector<MemberId> drawn;
+  for (std::uint32_t i = 0; i < missing * kDrawsPerNeighbour && drawn.size() < missing; ++i) {
+    // Of two the one with fewer connections: nobody is left with few, on whom all would depend.
+    const MemberId one = swarm.known[prng.below(swarm.known.size())];
+    const MemberId two = swarm.known[prng.below(swarm.known.size())];
+    const MemberId other = find(two)->connected < find(one)->connected ? two : one;
+    if (other == self.id || std::find(drawn.begin(), drawn.end(), other) != drawn.end()) continue;
+    if (find(other)->connected >= settings_.connections_max) continue;
+    drawn.push_back(other);
+    shake_hands(self, other, false);
   }
 }
 
-void Site::receive_bitfield(MemberId at, MemberId from, core::SourceId source,
-                            const core::PieceSet& pieces) {
-  Neighbour* n = neighbour(at, from);
-  if (n == nullptr || n->source != source) return;
-  n->has = pieces;
-  Member& self = member(at);
-  for (auto p = pieces.next(core::PieceIndex{0}); p; p = pieces.next(*p + 1)) {
-    ++self.copies[p->value];
+void Site::look_around_later(const Member& self) {
+  if (!self.known || !crowded(self) || self.connected >= settings_.connections_out) return;
+  wake(queue_.now() + settings_.discovery, Wakeup::look, self.id);
+}
+
+void Site::shake_hands(const Member& a, MemberId b, bool dialled) {
+  const Member* other = find(b);
+  if (a.id == b || other == nullptr || !reachable(a, *other)) return;
+  const core::Duration handshake = latency(a.id, b) + latency(b, a.id);
+  queue_.after(handshake, [this, a = a.id, b, dialled] { connect(a, b, dialled); });
+}
+
+// Machines answer as soon as they have joined, known to discovery or not.
+void Site::dial(MemberId id, const core::Endpoint& endpoint) {
+  const Member* self = find(id);
+  if (self == nullptr) return;
+  const std::uint32_t host = host_of(endpoint);
+  const auto named = self->swarm->by_host.find(host);
+  if (named == self->swarm->by_host.end() || endpoint != endpoint_of(host)) return;
+  shake_hands(*self, named->second, true);
+}
+
+void Site::connect(MemberId a, MemberId b, bool dialled) {
+  Member* one = find(a);
+  Member* two = find(b);
+  if (one == nullptr || two == nullptr || !reachable(*one, *two)) return;
+  for (const auto& [m, other] : {std::pair{one, two}, std::pair{two, one}}) {
+    const auto& banned = m->banned;
+    if (std::find(banned.begin(), banned.end(), other->place.host) != banned.end()) return;
   }
-  self.facts(core::PeerHasPieces{source, pieces});
-  pull_from_all(at);
+  const std::uint32_t i = place_for(*one, *two);
+  const std::uint32_t k = place_for(*two, *one);
+  const auto joined = [](const Neighbour& n, MemberId id) {
+    return n.connected && !n.cut && n.member == id;
+  };
+  if (joined(one->neighbours[i], b) && joined(two->neighbours[k], a)) return;
+  // What is left of a connection that died is noticed now at the latest.
+  if (one->neighbours[i].connected) disconnect(*one, i);
+  if (two->neighbours[k].connected) disconnect(*two, k);
+  const std::uint32_t most = settings_.connections_max + (dialled ? kDialledExtra : 0);
+  if (one->connected >= most || two->connected >= most) return look_around_later(*one);
+  // Both ends count alike: a message on its way belongs to one connection of one pair.
+  const std::uint32_t session =
+      std::max(one->neighbours[i].session, two->neighbours[k].session) + 1;
+  open_end(*one, i, *two, k, session);
+  open_end(*two, k, *one, i, session);
 }
 
-void Site::receive_have(MemberId at, MemberId from, core::SourceId source, core::PieceIndex piece) {
-  Neighbour* n = neighbour(at, from);
-  if (n == nullptr || n->source != source || !n->has.insert(piece)) return;
-  Member& self = member(at);
-  ++self.copies[piece.value];
-  self.facts(core::PeerHasPiece{source, piece});
-  if (self.sources < settings_.sources_max && !n->piece) pull(at, from);
+std::uint32_t Site::place_for(Member& m, const Member& other) {
+  const auto known = std::find_if(m.neighbours.begin(), m.neighbours.end(),
+                                  [&](const auto& n) { return n.host == other.place.host; });
+  const auto index = static_cast<std::uint32_t>(known - m.neighbours.begin());
+  if (known == m.neighbours.end()) m.neighbours.emplace_back().host = other.place.host;
+  return index;
 }
 
-void Site::allow(MemberId id, core::PieceSpan pieces) {
-  Member& self = member(id);
-  if (self.left) return;
-  for (core::PieceIndex p = pieces.begin; p < pieces.end; ++p) self.allowed.insert(p);
-  pull_from_all(id);
-}
-
-// A piece on its way is cut off: the blocks that have come stay, the origin brings the rest.
-void Site::reserve(MemberId id, core::PieceSpan pieces) {
-  Member& self = member(id);
-  if (self.left) return;
-  for (core::PieceIndex p = pieces.begin; p < pieces.end; ++p) self.allowed.erase(p);
-  std::vector<MemberId> freed;
-  for (const auto& [other, n] : self.neighbours) {
-    if (n.piece && pieces.contains(*n.piece)) freed.push_back(other);
-  }
-  for (const MemberId other : freed) stop_piece(id, other);
-  pull_from_all(id);
-  for (const MemberId other : freed) serve_next(other);
-}
-
-// ---- pieces ------------------------------------------------------------------------------------
-
-// Asks the neighbours in turn, beginning after the one that was asked last.
-void Site::pull_from_all(MemberId id) {
-  Member& self = member(id);
-  auto next = self.neighbours.upper_bound(self.last_asked);
-  for (std::size_t i = 0; i < self.neighbours.size(); ++i, ++next) {
-    if (self.left || self.sources >= settings_.sources_max) return;
-    if (next == self.neighbours.end()) next = self.neighbours.begin();
-    if (!next->second.piece && pull(id, next->first)) self.last_asked = next->first;
-  }
-}
-
-// Starts a piece from the neighbour, or waits for one of its slots; false if neither.
-bool Site::pull(MemberId id, MemberId from) {
-  Neighbour& n = *neighbour(id, from);
-  const auto piece = pick(id, n);
-  if (!piece) return false;
-  Member& source = member(from);
-  if (source.uploads < settings_.upload_slots) {
-    start_piece(id, from, *piece);
-    return true;
-  }
-  if (!n.waiting) {
-    n.waiting = true;
-    source.waiting.push_back(id);
-  }
-  return false;
-}
-
-// The rarest piece that the neighbour has and this member wants.
-std::optional<core::PieceIndex> Site::pick(MemberId id, const Neighbour& from) const {
-  const Member& self = *members_[id.value];
-  std::optional<core::PieceIndex> best;
-  std::pair<std::uint32_t, std::uint64_t> best_rank;
-  for (std::uint32_t w = 0; w < from.has.words().size(); ++w) {
-    std::uint64_t bits = from.has.words()[w] & self.allowed.words()[w] & ~self.have.words()[w] &
-                         ~self.coming.words()[w];
-    for (; bits != 0; bits &= bits - 1) {
-      const core::PieceIndex piece{w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits))};
-      const std::pair rank{self.copies[piece.value], hash(id.value, piece.value)};
-      if (best && rank >= best_rank) continue;
-      // Complete, but not announced yet.
-      if (self.store->missing_bytes(piece) == 0) continue;
-      best = piece;
-      best_rank = rank;
-    }
-  }
-  return best;
-}
-
-void Site::start_piece(MemberId id, MemberId from, core::PieceIndex piece) {
-  Member& self = member(id);
-  Member& source = member(from);
-  Neighbour& n = *neighbour(id, from);
-  const std::uint64_t bytes = self.store->missing_bytes(piece);
-  n.piece = piece;
-  n.stretch = std::min(bytes, kStretchBytes);
-  n.left = bytes - n.stretch;
-  self.coming.insert(piece);
-  ++self.sources;
-  ++source.uploads;
-  n.flow = network_.start(std::array{source.place.uplink, self.place.downlink},
-                          core::ByteCount{n.stretch},
-                          [this, id, from] { return stretch_passed(id, from); });
-}
-
-// Hands over bytes of the piece on its way: whole blocks to the store, a cut-off rest to nobody.
-void Site::take(MemberId id, MemberId from, std::uint64_t bytes) {
-  Member& self = member(id);
-  Neighbour& n = *neighbour(id, from);
-  const bool last = bytes == n.stretch && n.left == 0;
-  const std::uint64_t whole = last ? bytes : bytes - bytes % core::kBlockBytes;
-  n.received += bytes;
-  n.wasted += bytes - whole;
-  neighbour(from, id)->served += bytes;
-  traffic_.received += bytes;
-  traffic_.wasted += bytes - whole;
-  self.store->put_missing(*n.piece, whole, n.source, Payload::intact);
-  report_later(id, from);
-  report_later(from, id);
-}
-
-std::uint64_t Site::stretch_passed(MemberId id, MemberId from) {
-  Neighbour& n = *neighbour(id, from);
-  take(id, from, n.stretch);
-  if (n.left > 0) {
-    n.stretch = std::min(n.left, kStretchBytes);
-    n.left -= n.stretch;
-    return n.stretch;
-  }
-  end_piece(id, from);
-  serve_next(from);
-  pull_from_all(id);
-  return 0;
-}
-
-void Site::end_piece(MemberId id, MemberId from) {
-  Member& self = member(id);
-  Neighbour& n = *neighbour(id, from);
-  self.coming.erase(*n.piece);
-  n.piece.reset();
-  --self.sources;
-  --member(from).uploads;
-}
-
-void Site::stop_piece(MemberId id, MemberId from) {
-  const Neighbour& n = *neighbour(id, from);
-  if (!n.piece) return;
-  take(id, from, network_.stop(n.flow).value);
-  end_piece(id, from);
-}
-
-// A slot is free: the members that wait for one get it in the order in which they asked.
-void Site::serve_next(MemberId id) {
-  Member& self = member(id);
-  while (!self.left && self.uploads < settings_.upload_slots && !self.waiting.empty()) {
-    const MemberId next = self.waiting.front();
-    self.waiting.pop_front();
-    Neighbour& n = *neighbour(next, id);
-    n.waiting = false;
-    if (member(next).sources < settings_.sources_max && !n.piece) pull(next, id);
-  }
-}
-
-void Site::report_later(MemberId id, MemberId about) {
-  Member& self = member(id);
-  neighbour(id, about)->unreported = true;
-  if (self.reporting) return;
-  self.reporting = true;
-  queue_.after(settings_.report_interval, [this, id] {
-    member(id).reporting = false;
-    report(id);
+void Site::open_end(Member& m, std::uint32_t index, const Member& other, std::uint32_t back,
+                    std::uint32_t session) {
+  Neighbour& n = m.neighbours[index];
+  n.member = other.id;
+  n.back = back;
+  n.session = session;
+  n.latency = latency(m.id, other.id);
+  n.connected = true;
+  n.cut = false;
+  n.avoid_until = {};
+  n.has = core::PieceSet(m.offered.universe());
+  ++m.connected;
+  tell(m, core::PeerJoined{.peer = source_of(index),
+                           .address = address_of(n.host),
+                           .endpoint = endpoint_of(n.host),
+                           .leases = true});
+  queue_.after(latency(other.id, m.id), [this, at = m.id, index, session, pieces = other.offered] {
+    receive_bitfield(at, index, session, pieces);
   });
 }
 
-void Site::report(MemberId id) {
-  for (auto& [other, n] : member(id).neighbours) {
-    if (!n.unreported) continue;
-    n.unreported = false;
-    member(id).facts(core::PeerProgressed{n.source, core::ByteCount{n.received},
-                                          core::ByteCount{n.wasted}, core::ByteCount{n.served}});
+// This end of the connection is given up.
+void Site::drop_end(Member& m, std::uint32_t index) {
+  stop_request(m, index);
+  report(m);
+  Neighbour& n = m.neighbours[index];
+  if (std::exchange(n.serving, false)) --m.uploads;
+  for (auto p = n.has.next(core::PieceIndex{0}); p; p = n.has.next(*p + 1)) --m.copies[p->value];
+  n.has = {};
+  n.connected = false;
+  n.cut = false;
+  --m.connected;
+  std::erase(m.waiting, index);
+  if (Neighbour* far = n.waiting ? far_end(n) : nullptr; far != nullptr) {
+    std::erase(find(n.member)->waiting, n.back);
+  }
+  n.waiting = false;
+  tell(m, core::PeerLeft{source_of(index)});
+}
+
+void Site::disconnect(Member& m, std::uint32_t index) {
+  const Neighbour& n = m.neighbours[index];
+  const MemberId other = n.member;
+  const std::uint32_t back = n.back;
+  const bool both = far_end(n) != nullptr;
+  drop_end(m, index);
+  if (both) drop_end(*find(other), back);
+  for (Member* end : {&m, both ? find(other) : nullptr}) {
+    if (end == nullptr) continue;
+    serve_next(*end);
+    pull_from_all(*end);
+    look_around_later(*end);
+  }
+}
+
+// ---- faults ------------------------------------------------------------------------------------
+
+// Nothing passes any more; each end notices for itself.
+void Site::cut(Member& m, std::uint32_t index) {
+  Neighbour& n = m.neighbours[index];
+  if (n.cut) return;
+  silence(m, index);
+  if (far_end(n) != nullptr) silence(*find(n.member), n.back);
+}
+
+void Site::silence(Member& m, std::uint32_t index) {
+  Neighbour& n = m.neighbours[index];
+  n.cut = true;
+  if (n.asked && n.flow != FlowId{}) {
+    take(m, index, network_.stop(n.flow).value);
+    n.flow = {};
+    n.bytes = m.store->missing_bytes(n.piece);
+    expect_bytes(m, index);
+  }
+  queue_.after(settings_.dead_after, [this, id = m.id, index, session = n.session] {
+    Member* self = find(id);
+    if (self == nullptr) return;
+    const Neighbour& end = self->neighbours[index];
+    if (end.connected && end.session == session) disconnect(*self, index);
+  });
+}
+
+void Site::kill(std::uint32_t host) {
+  for (auto& m : members_) {
+    if (m == nullptr || m->place.host != host) continue;
+    m->facts = {};
+    for (std::uint32_t i = 0; i < m->neighbours.size(); ++i) {
+      if (m->neighbours[i].connected) cut(*m, i);
+    }
+    forget(*m);
+    m.reset();
+  }
+}
+
+void Site::partition(std::function<std::uint32_t(std::uint32_t host)> group_of) {
+  group_of_ = std::move(group_of);
+  for (const auto& m : members_) {
+    if (m == nullptr) continue;
+    for (std::uint32_t i = 0; i < m->neighbours.size(); ++i) {
+      const Neighbour& n = m->neighbours[i];
+      const Member* other = find(n.member);
+      if (n.connected && other != nullptr && !reachable(*m, *other)) cut(*m, i);
+    }
+  }
+}
+
+void Site::heal() {
+  group_of_ = nullptr;
+  for (const auto& m : members_) {
+    if (m != nullptr && m->known) wake(queue_.now() + settings_.discovery, Wakeup::look, m->id);
   }
 }
 

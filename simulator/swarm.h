@@ -1,21 +1,25 @@
 // The LAN plane of a site: discovery, connections, who has what, pieces between machines.
 //
 // Modelled: discovery and handshake delays; a delay per pair of machines for every message, so that
-// messages of one connection stay in order; at most so many connections; upload slots and
+// messages of one connection stay in order unless jitter or reordering is asked for; lost lease
+// messages; at most so many connections, a sparse random graph in a large site; upload slots and
 // simultaneous sources; rarest first with seeded ties; uplinks and downlinks; pieces shared only
-// once the engine announces them; bans; leaving. Not modelled: requests for single blocks
-// (a piece comes from one source, several pieces at once from several sources), request latency
-// (requests are queued ahead), choking rounds, loss, silent death, partitions, multicast.
+// once the engine announces them; bans; leaving, silent death, partitions; members that advertise
+// what they do not send. Not modelled: requests for single blocks (a piece comes from one source,
+// several pieces at once from several sources), request latency (requests are queued ahead),
+// choking rounds, multicast.
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
+#include <span>
+#include <unordered_map>
 #include <vector>
 
+#include "engine/core/prng.h"
 #include "engine/ports/swarm.h"
 #include "simulator/event_queue.h"
 #include "simulator/network.h"
@@ -24,18 +28,47 @@
 namespace lanward::simulator {
 
 struct SwarmSettings {
-  core::Duration discovery{std::chrono::milliseconds{50}};     // from joining to being known
+  core::Duration discovery{std::chrono::milliseconds{10}};     // from joining to being known
   core::Duration latency_min{std::chrono::microseconds{500}};  // one message between two machines
   core::Duration latency_max{std::chrono::milliseconds{7}};
   // A small site is a full mesh; beyond that each machine looks for `connections_out` others and
   // takes as many as come up to `connections_max`.
   std::uint32_t connections_max = 80;
-  std::uint32_t connections_out = 30;
+  std::uint32_t connections_out = 8;
   // Pieces that one machine sends, and gets, at once. Equal numbers keep both ends busy.
   std::uint32_t upload_slots = 4;
   std::uint32_t sources_max = 4;
   core::Duration report_interval{std::chrono::milliseconds{100}};  // of PeerProgressed
+  // News of pieces are looked at together, at most so late. A slot stays with one downloader for so
+  // many pieces, though others wait for it.
+  core::Duration news_interval{std::chrono::milliseconds{1}};
+  std::uint32_t slot_pieces = 4;
+  // The same in a site that is no full mesh; besides, news that the other end has told itself are
+  // not told to it.
+  core::Duration crowd_report_interval{std::chrono::milliseconds{500}};
+  core::Duration crowd_news_interval{std::chrono::milliseconds{10}};
+  std::uint32_t crowd_slot_pieces = 16;
+  // Lease messages: a random delay on top of the latency, at most this; how many of a million are
+  // lost; how many are late by up to one more latency, so that others overtake them.
+  core::Duration message_jitter{0};
+  std::uint32_t message_loss_ppm = 0;
+  std::uint32_t message_reorder_ppm = 0;
+  // Silence after which a peer is taken for gone.
+  core::Duration dead_after{std::chrono::milliseconds{1500}};
+  // A piece of which nothing comes for this long is asked from somebody else, and its source is not
+  // asked again for `avoid_time`; unless the downlink is full, which explains the silence.
+  core::Duration piece_timeout{std::chrono::milliseconds{500}};
+  core::Duration avoid_time{std::chrono::seconds{60}};
+  std::uint32_t downlink_full_percent = 85;
+  // A piece that comes at less than this part of a fair share (downlink over sources) after so long
+  // is asked from another source that has a free slot; what has come is kept.
+  core::Duration slow_after{std::chrono::seconds{1}};
+  std::uint32_t slow_part = 8;
+  core::Duration slow_pause{std::chrono::seconds{5}};  // before the slow source is asked again
 };
+// An engine that asks for a peer by name gets it although discovery has filled the table: this many
+// more connections. The pullers of a site (32 at most) know one another by name.
+inline constexpr std::uint32_t kDialledExtra = 32;
 
 // Payload over all connections of the site that reached the other end.
 struct SwarmTraffic {
@@ -43,101 +76,200 @@ struct SwarmTraffic {
   std::uint64_t wasted = 0;  // of these, never handed to a store: cut-off blocks
 };
 
+// How a machine behaves towards its neighbours.
+struct Behaviour {
+  bool serves = true;           // false: takes requests and sends nothing
+  bool advertises_all = false;  // says from the start that it has every piece
+};
+
 using MemberId = core::Id<struct MemberTag, std::uint32_t>;
 
-// Where a machine stands in the site.
+// Where a machine stands in the site. REQUIRES: host < 2^24.
 struct Place {
   std::uint32_t host = 0;
   LinkId uplink;
   LinkId downlink;
 };
 
+// Where the swarm of a machine listens: 10.x.y.z, port 6881.
+[[nodiscard]] core::Endpoint endpoint_of(std::uint32_t host);
+
 // All swarms of a site. Outlives the members.
-class Site {
+class Site final : private FlowOwner, private EventHandler {
  public:
   Site(EventQueue& queue, Network& network, SwarmSettings settings, core::Seed seed)
-      : queue_(queue), network_(network), settings_(settings), seed_(seed) {}
+      : queue_(queue), network_(network), settings_(settings), seed_(seed), chance_(seed) {}
   Site(const Site&) = delete;
   Site& operator=(const Site&) = delete;
+
+  // ---- what members do; a member that has left or died is ignored
 
   MemberId join(const ports::SwarmRequest& request, ports::FactSink facts, const Place& place);
   void allow(MemberId id, core::PieceSpan pieces);
   void reserve(MemberId id, core::PieceSpan pieces);
   void announce(MemberId id, core::PieceIndex piece);
+  void send(MemberId id, std::span<const core::SourceId> to, const core::LeaseMessage& message);
+  void dial(MemberId id, const core::Endpoint& endpoint);
   void ban(MemberId id, core::SourceId peer);
   void leave(MemberId id);
 
+  // ---- what happens to them
+
+  // Of memberships that begin afterwards.
+  void set_behaviour(std::uint32_t host, Behaviour behaviour) { behaviours_[host] = behaviour; }
+  // The machine is gone without a word: its flows stop, its neighbours notice after `dead_after`.
+  // Its own memberships hear nothing more and may be destroyed at any time.
+  void kill(std::uint32_t host);
+  // Machines of different groups cannot reach each other: connections between them die silently.
+  // Replaces what was; connections that a heal() finds dead are made again by discovery.
+  void partition(std::function<std::uint32_t(std::uint32_t host)> group_of);
+  void heal();
+
   [[nodiscard]] const SwarmTraffic& traffic() const { return traffic_; }
+  // Connections of the memberships of a machine.
+  [[nodiscard]] std::uint32_t connections(std::uint32_t host) const;
 
  private:
-  // One end of a connection: what a member knows of a neighbour.
+  // One end of a connection: what a member knows of a neighbour, and of its earlier connections.
+  // Its place in the list gives its SourceId, so a machine that comes back is the same source.
   struct Neighbour {
-    core::SourceId source;
-    core::PieceSet has;
-    // The piece that is coming from there.
-    std::optional<core::PieceIndex> piece;
+    std::uint32_t host = 0;
+    MemberId member;         // of that host, at the latest connection
+    std::uint32_t back = 0;  // place of this member in that one's list
+    std::uint32_t session = 0;
+    bool connected = false;
+    bool cut = false;         // the connection is dead and nobody has noticed
+    bool waiting = false;     // for an upload slot of the neighbour
+    bool serving = false;     // the neighbour holds one of this member's slots
+    bool asked = false;       // for `piece`; without a flow: nothing comes
+    bool unreported = false;  // totals have changed
+    core::PieceIndex piece;
+    std::uint64_t bytes = 0;    // of it, that were missing when it was asked
+    std::uint32_t request = 0;  // counts them
+    std::uint32_t on_slot = 0;  // pieces that came one after another on the neighbour's slot
     FlowId flow;
-    std::uint64_t left = 0;     // bytes of the piece after the present stretch
-    std::uint64_t stretch = 0;  // bytes of the present stretch
-    bool waiting = false;       // for an upload slot of the neighbour
-    bool unreported = false;
+    core::Instant asked_at;
+    core::Instant avoid_until;
+    core::Duration latency{0};  // of a message to the neighbour
+    core::Instant message_at;   // arrival of the latest lease message to the neighbour
+    core::PieceSet has;
     std::uint64_t received = 0;
     std::uint64_t wasted = 0;
     std::uint64_t served = 0;
   };
+  // A piece that a neighbour has, on its way to the member.
+  struct News {
+    core::Instant due;
+    std::uint32_t from = 0;
+    std::uint32_t session = 0;
+    core::PieceIndex piece;
+  };
+  struct Swarm;
   struct Member {
+    // What every neighbour touches for each piece comes first.
+    MemberId id;
+    std::vector<News> news;
+    core::Instant news_at = core::Instant::max();  // when they are looked at
+    core::Duration news_phase{0};  // each has its own, so that a site does not move in step
     Place place;
-    core::Digest infohash{};
+    Behaviour behaviour;
+    Swarm* swarm = nullptr;
+    std::uint32_t place_known = 0;  // in the list of known members
     std::shared_ptr<SimContentStore> store;
     ports::FactSink facts;
-    core::PieceSet have;
+    core::PieceSet offered;  // told to neighbours
     core::PieceSet allowed;
-    core::PieceSet coming;
-    std::vector<std::uint32_t> copies;  // neighbours that have the piece
-    std::map<MemberId, Neighbour> neighbours;
-    MemberId last_asked;  // the neighbours take turns
-    std::deque<MemberId> waiting;
-    std::set<std::uint32_t> banned;  // hosts
-    std::uint32_t next_source = core::kFirstPeerSource;
-    std::uint32_t sources = 0;  // pieces coming
-    std::uint32_t uploads = 0;  // pieces going
+    core::PieceSet wanted;              // allowed, neither complete nor coming
+    std::vector<std::uint16_t> copies;  // neighbours that have the piece
+    std::vector<Neighbour> neighbours;
+    std::vector<std::uint32_t> waiting;  // neighbours that want a slot, first come first served
+    std::vector<std::uint32_t> banned;   // hosts
+    std::uint32_t next_asked = 0;        // the neighbours take turns
+    std::uint32_t connected = 0;
+    std::uint32_t looks = 0;    // rounds of looking for neighbours
+    std::uint32_t sources = 0;  // pieces asked for
+    std::uint32_t uploads = 0;  // slots in use
     bool known = false;         // discovery has found it
-    bool left = false;
     bool reporting = false;
   };
+  struct Swarm {
+    std::vector<MemberId> known;
+    std::unordered_map<std::uint32_t, MemberId> by_host;  // never iterated
+  };
+  enum class Wakeup : std::uint64_t { news = 1, report, look };
 
-  [[nodiscard]] Member& member(MemberId id) { return *members_[id.value]; }
-  [[nodiscard]] Neighbour* neighbour(MemberId of, MemberId id);
-  [[nodiscard]] core::Duration latency(MemberId a, MemberId b) const;
+  [[nodiscard]] Member* find(MemberId id) const { return members_[id.value].get(); }
   [[nodiscard]] std::uint64_t hash(std::uint64_t a, std::uint64_t b) const;
+  [[nodiscard]] core::Duration latency(MemberId a, MemberId b) const;
+  [[nodiscard]] bool reachable(const Member& a, const Member& b) const;
+  [[nodiscard]] bool crowded(const Member& m) const;
+  [[nodiscard]] static core::SourceId source_of(std::uint32_t index) {
+    return core::SourceId{core::kFirstPeerSource + index};
+  }
+  [[nodiscard]] static std::optional<std::uint32_t> index_of(const Member& m,
+                                                             core::SourceId source);
+  // The other end of a connection as long as it exists.
+  [[nodiscard]] Neighbour* far_end(const Neighbour& near) const;
+  static void tell(const Member& m, core::Event event) {
+    if (m.facts) m.facts(std::move(event));
+  }
+  void fire(std::uint64_t tag) override;
+  void wake(core::Instant when, Wakeup what, MemberId id);
 
-  void discover(MemberId id);
-  void connect(MemberId a, MemberId b);
-  void add_neighbour(MemberId to, MemberId id);
-  void disconnect(MemberId a, MemberId b);
-  void drop_neighbour(MemberId from, MemberId id);
-  void receive_bitfield(MemberId at, MemberId from, core::SourceId source,
+  // connections
+  void look_around(Member& self);
+  void look_around_later(const Member& self);
+  void shake_hands(const Member& a, MemberId b, bool dialled);
+  void connect(MemberId a, MemberId b, bool dialled);
+  [[nodiscard]] static std::uint32_t place_for(Member& m, const Member& other);
+  void open_end(Member& m, std::uint32_t index, const Member& other, std::uint32_t back,
+                std::uint32_t session);
+  void drop_end(Member& m, std::uint32_t index);
+  void disconnect(Member& m, std::uint32_t index);
+  void cut(Member& m, std::uint32_t index);
+  void silence(Member& m, std::uint32_t index);
+  void forget(Member& m);
+
+  // messages
+  [[nodiscard]] std::optional<core::Instant> arrival(core::Duration latency, core::Instant& latest);
+  void receive_message(MemberId at, std::uint32_t from, std::uint32_t session,
+                       const core::LeaseMessage& message);
+  [[nodiscard]] Neighbour* near_end(MemberId at, std::uint32_t index, std::uint32_t session) const;
+  void receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
                         const core::PieceSet& pieces);
-  void receive_have(MemberId at, MemberId from, core::SourceId source, core::PieceIndex piece);
+  void send_news(Member& to, const News& news);
+  void receive_news(Member& self);
 
-  void pull_from_all(MemberId id);
-  bool pull(MemberId id, MemberId from);
-  [[nodiscard]] std::optional<core::PieceIndex> pick(MemberId id, const Neighbour& from) const;
-  void start_piece(MemberId id, MemberId from, core::PieceIndex piece);
-  std::uint64_t stretch_passed(MemberId id, MemberId from);
-  void take(MemberId id, MemberId from, std::uint64_t bytes);
-  void end_piece(MemberId id, MemberId from);
-  void stop_piece(MemberId id, MemberId from);
-  void serve_next(MemberId id);
-  void report_later(MemberId id, MemberId about);
-  void report(MemberId id);
+  // pieces
+  void pull_from_all(Member& self);
+  bool pull(Member& self, std::uint32_t index);
+  [[nodiscard]] static bool offers(const Member& self, const Neighbour& from);
+  [[nodiscard]] std::optional<core::PieceIndex> pick(Member& self, const Neighbour& from) const;
+  void want_again(Member& self, core::PieceIndex piece);
+  void note_request(Member& self, Neighbour& n, core::PieceIndex piece);
+  void start_request(Member& self, std::uint32_t index, core::PieceIndex piece);
+  std::uint64_t passed(std::uint64_t tag) override;
+  void take(Member& self, std::uint32_t index, std::uint64_t bytes);
+  void end_request(Member& self, std::uint32_t index);
+  void stop_request(Member& self, std::uint32_t index);
+  void expect_bytes(const Member& self, std::uint32_t index);
+  void pause(Member& self, std::uint32_t index, core::Duration time);
+  [[nodiscard]] bool serves_now(const Neighbour& from) const;
+  void time_out(Member& self, std::uint32_t index);
+  void serve_next(Member& self);
+  void switch_slow_sources(Member& self);
+  void report_later(Member& self);
+  void report(Member& self);
 
   EventQueue& queue_;
   Network& network_;
   const SwarmSettings settings_;
   const core::Seed seed_;
-  std::vector<std::unique_ptr<Member>> members_;
-  std::map<core::Digest, std::vector<MemberId>> swarms_;
+  core::Prng chance_;
+  std::vector<std::unique_ptr<Member>> members_;  // null: gone
+  std::map<core::Digest, Swarm> swarms_;
+  std::map<std::uint32_t, Behaviour> behaviours_;
+  std::function<std::uint32_t(std::uint32_t)> group_of_;
   SwarmTraffic traffic_;
 };
 

@@ -42,6 +42,7 @@ constexpr std::array<Unit, 13> kRates{{{"bit", 1},
                                        {"GB/s", 8'000'000'000},
                                        {"TiB/s", 8ULL << 40U},
                                        {"TB/s", 8'000'000'000'000}}};
+constexpr std::array<Unit, 1> kShares{{{"%", 10'000}}};
 constexpr std::array<Unit, 6> kDurations{{{"ns", 1},
                                           {"us", 1'000},
                                           {"ms", 1'000'000},
@@ -125,6 +126,10 @@ Result<core::ByteRate> parse_rate(std::string_view option, std::string_view text
   return parse(option, text, kRates, 8, "100Mbit").map([](std::uint64_t v) {
     return core::ByteRate{v};
   });
+}
+
+Result<std::uint64_t> parse_share(std::string_view option, std::string_view text) {
+  return parse(option, text, kShares, 1, "10%");
 }
 
 Result<core::Duration> parse_duration(std::string_view option, std::string_view text) {

@@ -1,6 +1,7 @@
 // Numbers with units as people write them on a command line.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include <lanward/error.h>
@@ -17,6 +18,9 @@ namespace lanward::simulator {
 
 // bit, kbit, Mbit, Gbit per second (powers of 1000), or a size unit per second ("12MiB/s").
 [[nodiscard]] Result<core::ByteRate> parse_rate(std::string_view option, std::string_view text);
+
+// %, in parts of a million ("12.5%").
+[[nodiscard]] Result<std::uint64_t> parse_share(std::string_view option, std::string_view text);
 
 // ns, us, ms, s, min, h.
 [[nodiscard]] Result<core::Duration> parse_duration(std::string_view option, std::string_view text);

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/core/prng.h"
 
 namespace lanward::simulator {
 namespace {
@@ -46,6 +51,60 @@ TEST(EventQueue, StopsAtTheDeadlineWithoutRunningLaterEvents) {
   EXPECT_TRUE(ran);
 }
 
+// Near and far times, and times of the present instant, against a sorted list.
+TEST(EventQueue, KeepsTheOrderOverAllDistances) {
+  constexpr std::uint64_t kSeed = 5;
+  SCOPED_TRACE("seed 5");
+  core::Prng prng(core::Seed{kSeed});
+  EventQueue queue;
+  std::vector<std::pair<core::Instant, int>> ran;
+  std::vector<std::pair<core::Instant, int>> expected;
+  int next = 0;
+  const std::function<void()> plan = [&] {
+    const unsigned magnitude = static_cast<unsigned>(prng.below(40));
+    const core::Instant when =
+        queue.now() + core::Duration{static_cast<std::int64_t>(prng.next() >> (63 - magnitude))} *
+                          static_cast<int>(prng.below(4) != 0);
+    expected.emplace_back(when, next);
+    queue.at(when, [&, when, id = next] {
+      EXPECT_EQ(queue.now(), when);
+      ran.emplace_back(when, id);
+      if (next < 2000) plan();
+    });
+    ++next;
+  };
+  for (int i = 0; i < 500; ++i) plan();
+  while (queue.step()) {
+  }
+  std::sort(expected.begin(), expected.end());
+  EXPECT_EQ(ran, expected);
+  EXPECT_EQ(queue.pending(), 0U);
+}
+
+TEST(EventQueue, TakesNewEventsBeforeOneItHasLookedAt) {
+  EventQueue queue;
+  std::string order;
+  queue.after(std::chrono::seconds{10}, [&] { order += 'b'; });
+  EXPECT_FALSE(queue.run_until([] { return false; }, kStart + std::chrono::seconds{1}, 100));
+  queue.after(milliseconds{1}, [&] { order += 'a'; });
+  while (queue.step()) {
+  }
+  EXPECT_EQ(order, "ab");
+}
+
+TEST(EventQueue, TellsAHandlerItsTag) {
+  struct Handler final : EventHandler {
+    void fire(std::uint64_t tag) override { tags.push_back(tag); }
+    std::vector<std::uint64_t> tags;
+  } handler;
+  EventQueue queue;
+  queue.at(kStart + milliseconds{2}, handler, 7);
+  queue.at(kStart + milliseconds{1}, handler, 9);
+  while (queue.step()) {
+  }
+  EXPECT_EQ(handler.tags, (std::vector<std::uint64_t>{9, 7}));
+}
+
 TEST(EventQueue, EndsARunThatGoesRoundInCircles) {
   EventQueue queue;
   std::function<void()> again = [&] { queue.at(queue.now(), again); };
@@ -78,6 +137,19 @@ TEST(SimTimer, FiresOncePerArmingAtTheLatestInstantArmed) {
   while (queue.step()) {
   }
   EXPECT_EQ(fired, std::vector{kStart + milliseconds{3}});
+}
+
+TEST(SimTimer, FiresLaterWhenItIsArmedAgainForLater) {
+  EventQueue queue;
+  SimLoop loop(queue);
+  std::vector<core::Instant> fired;
+  const auto timer = loop.make_timer([&] { fired.push_back(loop.now()); });
+  timer->arm(kStart + milliseconds{3});
+  timer->disarm();
+  timer->arm(kStart + milliseconds{5});
+  while (queue.step()) {
+  }
+  EXPECT_EQ(fired, std::vector{kStart + milliseconds{5}});
 }
 
 TEST(SimTimer, CanBeArmedAgainFromItsOwnTask) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 #include <set>
 #include <vector>
@@ -188,6 +189,108 @@ TEST_F(NetworkTest, EveryFlowHasABottleneckOnDrawnTopologies) {
       EXPECT_TRUE(std::any_of(path.begin(), path.end(), is_bottleneck));
     }
   }
+}
+
+// A site in which each machine downloads from a few others, `machines` in all.
+struct DrawnSite {
+  DrawnSite(std::uint64_t seed, std::size_t machines) : network(queue) {
+    core::Prng prng(core::Seed{seed});
+    for (std::size_t l = 0; l < 2 * machines; ++l) {
+      capacity.push_back(50'000'000 + prng.below(100'000'000));
+      static_cast<void>(network.add_link(core::ByteRate{capacity.back()}));
+    }
+    for (std::size_t m = 0; m < machines; ++m) {
+      for (std::uint64_t k = 1 + prng.below(5); k > 0; --k) {
+        const std::size_t from = prng.below(machines);
+        paths.push_back(
+            {static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(machines + m)});
+        const std::array links{LinkId{paths.back()[0]}, LinkId{paths.back()[1]}};
+        flows.push_back(network.start(links, core::ByteCount{1ULL << 40U}, [] { return 0; }));
+      }
+    }
+  }
+  // Textbook progressive filling: raise all rates together, freeze those whose link is full.
+  [[nodiscard]] std::vector<double> exact() const {
+    std::vector<double> rates(paths.size(), -1);
+    std::vector<double> left(capacity.begin(), capacity.end());
+    for (std::size_t done = 0; done < paths.size();) {
+      std::vector<double> open(capacity.size(), 0);
+      for (std::size_t f = 0; f < paths.size(); ++f) {
+        if (rates[f] < 0) {
+          for (const std::uint32_t l : paths[f]) open[l] += 1;
+        }
+      }
+      std::size_t tightest = 0;
+      double level = 1e18;
+      for (std::size_t l = 0; l < capacity.size(); ++l) {
+        if (open[l] > 0 && left[l] / open[l] < level) {
+          level = left[l] / open[l];
+          tightest = l;
+        }
+      }
+      for (std::size_t f = 0; f < paths.size(); ++f) {
+        if (rates[f] >= 0 || std::count(paths[f].begin(), paths[f].end(), tightest) == 0) continue;
+        rates[f] = level;
+        ++done;
+        for (const std::uint32_t l : paths[f]) left[l] -= level;
+      }
+    }
+    return rates;
+  }
+
+  EventQueue queue;
+  Network network;
+  std::vector<std::uint64_t> capacity;
+  std::vector<std::array<std::uint32_t, 2>> paths;
+  std::vector<FlowId> flows;
+};
+
+TEST(NetworkOfASite, IsWithinTwoPercentOfTheExactSharesInSmallSites) {
+  for (const std::size_t machines : {5U, 20U, 100U}) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+      SCOPED_TRACE("machines " + std::to_string(machines) + " seed " + std::to_string(seed));
+      DrawnSite site(seed, machines);
+      const std::vector<double> expected = site.exact();
+      for (std::size_t f = 0; f < site.flows.size(); ++f) {
+        const auto rate = static_cast<double>(site.network.rate(site.flows[f]).value);
+        EXPECT_NEAR(rate, expected[f], expected[f] * 0.02);
+      }
+    }
+  }
+}
+
+TEST(NetworkOfASite, IsCloseToTheExactSharesInLargeSites) {
+  DrawnSite site(1, 2000);
+  const std::vector<double> expected = site.exact();
+  EXPECT_FALSE(site.queue.run_until([] { return false; }, kStart + std::chrono::milliseconds{10},
+                                    1'000'000));
+  double off = 0;
+  double sum = 0;
+  for (std::size_t f = 0; f < site.flows.size(); ++f) {
+    const auto rate = static_cast<double>(site.network.rate(site.flows[f]).value);
+    EXPECT_NEAR(rate, expected[f], expected[f] * 0.10);
+    off += std::abs(rate - expected[f]);
+    sum += expected[f];
+  }
+  EXPECT_LT(off / sum, 0.02);
+}
+
+TEST_F(NetworkTest, ACappedFlowLeavesTheRestToOthers) {
+  const LinkId shared = link(10 * kMB);
+  const FlowId a = flow('a', {shared}, 8 * kMB);
+  const FlowId b = flow('b', {shared}, 8 * kMB);
+  network_.set_cap(a, core::ByteRate{2 * kMB});
+  EXPECT_EQ(network_.rate(a).value, 2 * kMB);
+  EXPECT_EQ(network_.rate(b).value, 8 * kMB);
+  EXPECT_EQ(network_.load(shared).value, 10 * kMB);
+  queue_.after(std::chrono::milliseconds{500}, [&] {
+    EXPECT_EQ(network_.passed(a).value, kMB);
+    network_.set_cap(a, kUncapped);
+  });
+  run();
+  // a: 1 MB, then 5 MB/s; b: 4 MB, then 5 MB/s until 1.3 s; a has 3 MB left and all of the link.
+  EXPECT_NEAR(finished_['b'], 1.3, 1e-6);
+  EXPECT_NEAR(finished_['a'], 1.6, 1e-6);
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ class OriginTest : public ::testing::Test {
   EventQueue queue_;
   Network network_{queue_};
   LinkId wan_ = network_.add_link(core::ByteRate{kWan});
-  Origin origin_{queue_, network_, wan_, {.rtt = kRtt, .connection_rate = {}}};
+  Origin origin_{queue_, network_, wan_, {.rtt = kRtt, .slow_start = false}};
   SimOriginSource source_{origin_, network_.add_link(core::ByteRate{100'000'000})};
   SimPieceStore store_{queue_, {}};
   RecordedFacts facts_;
@@ -79,7 +79,8 @@ TEST_F(OriginTest, AKeptConnectionSavesTheSetUp) {
 }
 
 TEST_F(OriginTest, AConnectionCapHoldsEachRequestAndNotTheirSum) {
-  Origin capped(queue_, network_, wan_, {.rtt = kRtt, .connection_rate = core::ByteRate{kWan / 4}});
+  Origin capped(queue_, network_, wan_,
+                {.rtt = kRtt, .connection_rate = core::ByteRate{kWan / 4}, .slow_start = false});
   OriginFile file;
   file.size = manifest_.content.layout.size();
   capped.publish("http://o/f", file);
@@ -178,6 +179,100 @@ TEST_F(OriginTest, AClosedStoreEndsTheRangeAsALocalFailure) {
   store_.close(content_, [](Result<void>) {});
   run();
   EXPECT_EQ(only_failure(), core::FailureClass::local);
+}
+
+// ---- slow start --------------------------------------------------------------------------------
+
+//  round trip   1        2        3                10 MB/s * 20 ms = 200 kB: 4 doublings of 14 kB
+//  window       14 kB    29 kB    58 kB ...
+TEST_F(OriginTest, AConnectionDoublesItsWindowUntilItHasItsShareAndKeepsIt) {
+  Origin slow(queue_, network_, wan_, {.rtt = kRtt});
+  slow.publish("http://o/f", {.size = manifest_.content.layout.size()});
+  SimOriginSource source(slow, network_.add_link(core::ByteRate{100'000'000}));
+  client_ = source.connect(facts_.sink());
+  // Until so many ranges are there; the queue may hold events that no longer count.
+  const auto finish = [&](std::size_t ranges) {
+    const core::Instant begin = queue_.now();
+    const auto done = [&] { return facts_.count<core::RangeFinished>() == ranges; };
+    EXPECT_TRUE(queue_.run_until(done, core::Instant::max(), 100'000));
+    return std::chrono::duration<double>(queue_.now() - begin).count();
+  };
+  fetch(1, range(0, 8 * kPiece));
+  const double first = finish(1);
+  const double bytes = 8.0 * kPiece / kWan;
+  EXPECT_GT(first, bytes + 0.04 + 0.04);
+  EXPECT_LT(first, bytes + 0.04 + 0.10);
+  fetch(2, range(8 * kPiece, 16 * kPiece));
+  EXPECT_NEAR(finish(2), bytes + 0.02, 0.012);
+  client_.reset();
+}
+
+TEST_F(OriginTest, AMachineCapHoldsTheSumOfItsConnections) {
+  publish({});
+  SimOriginSource source(origin_, network_.add_link(core::ByteRate{100'000'000}),
+                         core::ByteRate{kWan / 4});
+  client_ = source.connect(facts_.sink());
+  fetch(1, range(0, 4 * kPiece));
+  fetch(2, range(4 * kPiece, 8 * kPiece));
+  EXPECT_NEAR(std::chrono::duration<double>(run()).count(), 0.04 + 8.0 * kPiece / (kWan / 4.0),
+              1e-3);
+}
+
+// ---- faults ------------------------------------------------------------------------------------
+
+TEST_F(OriginTest, DuringAnOutageNewConnectionsFailSoonAndRunningRequestsStallFirst) {
+  publish({});
+  fetch(1, range(0, 8 * kPiece));
+  run_for(queue_, std::chrono::milliseconds{100});  // 60 ms of bytes
+  const core::Instant begin = queue_.now();
+  origin_.set_down(true);
+  fetch(2, range(8 * kPiece, 16 * kPiece));
+  run_for(queue_, std::chrono::milliseconds{999});
+  EXPECT_EQ(facts_.count<core::RequestFailed>(), 0U);
+  run_for(queue_, std::chrono::milliseconds{2});
+  ASSERT_EQ(facts_.count<core::RequestFailed>(), 1U);
+  EXPECT_EQ(facts_.all<core::RequestFailed>()[0].request, core::RequestId{2});
+  run();
+  EXPECT_EQ(queue_.now() - begin, std::chrono::seconds{5});
+  const auto failed = facts_.all<core::RequestFailed>();
+  ASSERT_EQ(failed.size(), 2U);
+  for (const auto& fact : failed) {
+    EXPECT_EQ(fact.failure.kind, core::FailureClass::transient);
+  }
+  // Nothing came after the beginning of the outage, and what came before is counted.
+  EXPECT_NEAR(static_cast<double>(origin_.egress().total), 0.06 * kWan, 10'000);
+  origin_.set_down(false);
+  fetch(3, range(8 * kPiece, 16 * kPiece));
+  run();
+  EXPECT_EQ(facts_.count<core::RangeFinished>(), 1U);
+}
+
+TEST_F(OriginTest, RequestsSurviveAShortOutage) {
+  publish({});
+  fetch(1, range(0, 8 * kPiece));
+  run_for(queue_, std::chrono::milliseconds{100});
+  origin_.set_down(true);
+  run_for(queue_, std::chrono::milliseconds{500});
+  fetch(2, range(8 * kPiece, 16 * kPiece));
+  run_for(queue_, std::chrono::milliseconds{500});
+  EXPECT_EQ(facts_.count<core::RangeFinished>(), 0U);
+  origin_.set_down(false);
+  run();
+  EXPECT_EQ(facts_.count<core::RangeFinished>(), 2U);
+  EXPECT_EQ(origin_.egress().total, 16U * kPiece);
+}
+
+TEST_F(OriginTest, WhileItIsRateLimitedItRefusesAndSaysForHowLong) {
+  publish({});
+  origin_.set_rate_limited(std::chrono::seconds{7});
+  fetch(1, range(0, kPiece));
+  run();
+  EXPECT_EQ(only_failure(), core::FailureClass::rate_limited);
+  EXPECT_EQ(facts_.all<core::RequestFailed>()[0].failure.retry_after, std::chrono::seconds{7});
+  origin_.set_rate_limited(std::nullopt);
+  fetch(2, range(0, kPiece));
+  run();
+  EXPECT_EQ(facts_.count<core::RangeFinished>(), 1U);
 }
 
 }  // namespace

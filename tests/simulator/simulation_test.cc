@@ -1,5 +1,8 @@
 #include "simulator/simulation.h"
 
+#include <algorithm>
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "engine/core/prng.h"
@@ -7,6 +10,8 @@
 
 namespace lanward::simulator {
 namespace {
+
+using namespace std::chrono_literals;
 
 double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -70,7 +75,7 @@ TEST(Simulation, HoldsItsInvariantsInDrawnScenarios) {
     s.size = core::ByteCount{1 + prng.below(24 * core::kMiB)};
     s.wan = core::ByteRate{200'000 + prng.below(50'000'000)};
     s.lan = core::ByteRate{2'000'000 + prng.below(200'000'000)};
-    s.join_jitter = core::Duration{static_cast<std::int64_t>(prng.below(5'000'000'000))};
+    s.join.within = core::Duration{static_cast<std::int64_t>(prng.below(5'000'000'000))};
     s.origin.rtt = core::Duration{static_cast<std::int64_t>(prng.below(200'000'000))};
     if (prng.below(2) == 0) s.origin.connection_rate = core::ByteRate{s.wan.value / 3};
     if (prng.below(3) == 0) s.piece_bytes = 16U << (10 + prng.below(6));
@@ -130,6 +135,109 @@ TEST(Simulation, RefusesScenariosThatItCannotRun) {
   EXPECT_TRUE(refused([](Scenario& s) { s.origin.rtt = std::chrono::hours{2}; }));
 }
 
+Scenario small(std::uint32_t peers) {
+  Scenario s;
+  s.peers = peers;
+  s.size = core::ByteCount{32 * core::kMiB};
+  return s;
+}
+
+TEST(Simulation, KilledMachinesAreNotMissedAndTheOthersFinish) {
+  Scenario s = small(6);
+  s.faults.push_back({.at = 1s, .kind = FaultKind::kill, .who = FaultWho::pullers, .peers = 2});
+  s.faults.push_back({.at = 1500ms, .kind = FaultKind::leave, .peers = 1});
+  const SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  std::map<Fate, int> fates;
+  for (const PeerResult& peer : r.peers) {
+    ++fates[peer.fate];
+    EXPECT_EQ(peer.fate == Fate::stayed, peer.transferred.has_value());
+  }
+  EXPECT_EQ(fates[Fate::killed], 2);
+  EXPECT_EQ(fates[Fate::left], 1);
+}
+
+TEST(Simulation, ListedMachinesAreTheOnesThatAreHit) {
+  Scenario s = small(4);
+  s.faults.push_back(
+      {.at = 500ms, .kind = FaultKind::kill, .who = FaultWho::listed, .listed = {0, 3}});
+  const SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  EXPECT_EQ(r.peers[0].fate, Fate::killed);
+  EXPECT_EQ(r.peers[1].fate, Fate::stayed);
+  EXPECT_EQ(r.peers[3].fate, Fate::killed);
+}
+
+TEST(Simulation, MachinesJoinInTurnOrLateAsTold) {
+  Scenario s = small(4);
+  s.join.every = 2s;
+  SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  for (std::uint32_t i = 0; i < 4; ++i) EXPECT_EQ(r.peers[i].joined - kStart, 2s * i);
+  // Who comes when all is there only waits for its own link.
+  EXPECT_LT(r.peers[3].bound, r.bound);
+  s = small(8);
+  s.join.late_ppm = kWhole / 4;
+  s.join.late_within = 60s;
+  r = simulate(s);
+  const auto late = std::count_if(r.peers.begin(), r.peers.end(), [&](const PeerResult& peer) {
+    return peer.joined - kStart > s.join.within;
+  });
+  EXPECT_EQ(late, 2);
+}
+
+TEST(Simulation, AnOutageOfTheWanTakesItsTime) {
+  Scenario s = small(4);
+  const SimulationResult calm = simulate(s);
+  s.faults.push_back({.at = 1s, .kind = FaultKind::wan_down, .lasts = 3s});
+  const SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  EXPECT_GT(r.makespan, calm.makespan + 2s);
+  EXPECT_LT(r.makespan, calm.makespan + 5s);
+}
+
+TEST(Simulation, ChurnReplacesTheDeadAndEverybodyFinishes) {
+  Scenario s = small(6);
+  s.size = core::ByteCount{128 * core::kMiB};
+  s.churn_ppm = 2 * kWhole;
+  const SimulationResult r = simulate(s);
+  EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+  EXPECT_GT(r.peers.size(), s.peers);
+  std::size_t killed = 0;
+  std::size_t replacements = 0;
+  for (const PeerResult& peer : r.peers) {
+    killed += peer.fate == Fate::killed ? 1U : 0U;
+    replacements += peer.replacement ? 1U : 0U;
+  }
+  EXPECT_EQ(killed, replacements);
+}
+
+TEST(Simulation, HostileMachinesNeedNotFinishAndStopNobody) {
+  for (const AdversaryKind kind : {AdversaryKind::have_liar, AdversaryKind::hog,
+                                   AdversaryKind::fake_progress, AdversaryKind::slow}) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    Scenario s = small(6);
+    s.adversaries.push_back({.kind = kind, .count = 2, .lowest_rank = kind != AdversaryKind::slow});
+    const SimulationResult r = simulate(s);
+    EXPECT_TRUE(r.violations.empty()) << joined(r.violations);
+    std::size_t finished = 0;
+    for (const PeerResult& peer : r.peers) finished += peer.transferred ? 1U : 0U;
+    EXPECT_EQ(finished, kind == AdversaryKind::slow ? 6U : 4U);
+  }
+}
+
+TEST(Simulation, NothingIsFetchedBeforeThePolicyDelay) {
+  Scenario s = small(4);
+  s.policy.http_delay = 3s;
+  const SimulationResult r = simulate(s);
+  for (const PeerResult& peer : r.peers) {
+    ASSERT_TRUE(peer.transferred);
+    EXPECT_GT(*peer.transferred - peer.joined, 3s);
+    // The delay is not the site's fault.
+    EXPECT_LT(*peer.ratio, 2 * kRatioUnit);
+  }
+}
+
 TEST(Report, TellsTheSeedOfAViolation) {
   SimulationResult r;
   r.scenario.seed = 42;
@@ -137,6 +245,19 @@ TEST(Report, TellsTheSeedOfAViolation) {
   EXPECT_NE(to_text(r).find("VIOLATION (seed 42): something \"odd\""), std::string::npos);
   EXPECT_NE(to_json(r).find(R"("violations":["something \"odd\""])"), std::string::npos);
   EXPECT_EQ(seed_line(r.scenario), "seed 42\n");
+  EXPECT_NE(table_row(r, "lanward-sim run x.toml").find("replay: lanward-sim run x.toml --seed 42"),
+            std::string::npos);
+}
+
+TEST(Report, SummarisesManyRuns) {
+  RunSummary one{.seed = 1, .egress = 10'000, .ratios = {.p99 = 10'200}};
+  RunSummary two{.seed = 2, .egress = 10'100, .ratios = {.p99 = 10'100}, .violations = 1};
+  const std::vector<RunSummary> runs{one, two};
+  const std::string foot = table_foot(runs);
+  EXPECT_NE(foot.find("mean   1.0050"), std::string::npos) << foot;
+  EXPECT_NE(foot.find("worst   1.0100"), std::string::npos) << foot;
+  EXPECT_NE(foot.find("1 of 2 runs with violations"), std::string::npos) << foot;
+  EXPECT_NE(summary_json(runs).find(R"("worst":{"egress_ratio":1.0100)"), std::string::npos);
 }
 
 }  // namespace

@@ -28,6 +28,14 @@ TEST(Units, ReadsDurations) {
   EXPECT_EQ(*parse_duration("--rtt", "0us"), nanoseconds{0});
 }
 
+TEST(Units, ReadsSharesInPartsOfAMillion) {
+  EXPECT_EQ(*parse_share("--loss", "50%"), 500'000U);
+  EXPECT_EQ(*parse_share("--loss", "0.5%"), 5'000U);
+  EXPECT_EQ(*parse_share("--loss", "0%"), 0U);
+  EXPECT_FALSE(parse_share("--loss", "5"));
+  EXPECT_FALSE(parse_share("--loss", "%"));
+}
+
 TEST(Units, NamesTheOptionTheValueAndAWayOutInEveryError) {
   for (const char* text :
        {"", "MiB", "-1MiB", "64 MiB", "64mib", "1e3MiB", "1.MiB", ".5MiB", "1..5MiB",

@@ -1,0 +1,432 @@
+// What travels between the members of a site: lease messages, news of pieces, pieces.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cassert>
+#include <utility>
+
+#include "simulator/swarm.h"
+
+namespace lanward::simulator {
+
+namespace {
+
+constexpr std::uint64_t kMillion = 1'000'000;
+
+// A flow's tag: the member that downloads above, the place of the source in its list below.
+constexpr unsigned kMemberShift = 32;
+
+}  // namespace
+
+// ---- lease messages ----------------------------------------------------------------------------
+
+void Site::send(MemberId id, std::span<const core::SourceId> to,
+                const core::LeaseMessage& message) {
+  Member* self = find(id);
+  if (self == nullptr) return;
+  for (const core::SourceId peer : to) {
+    const auto index = index_of(*self, peer);
+    if (!index) continue;
+    Neighbour& n = self->neighbours[*index];
+    const auto when = arrival(n.latency, n.message_at);
+    if (n.cut || !when) continue;
+    queue_.at(*when, [this, at = n.member, from = n.back, session = n.session, message] {
+      receive_message(at, from, session, message);
+    });
+  }
+}
+
+// When a message sent now arrives; nothing if it is lost. `latest`: of its connection.
+std::optional<core::Instant> Site::arrival(core::Duration latency, core::Instant& latest) {
+  const auto up_to = [this](core::Duration most) {
+    return core::Duration{static_cast<core::Duration::rep>(
+        chance_.below(static_cast<std::uint64_t>(most.count()) + 1))};
+  };
+  if (settings_.message_loss_ppm > 0 && chance_.below(kMillion) < settings_.message_loss_ppm) {
+    return std::nullopt;
+  }
+  core::Instant at = queue_.now() + latency;
+  if (settings_.message_jitter > core::Duration{0}) at += up_to(settings_.message_jitter);
+  if (settings_.message_reorder_ppm > 0 &&
+      chance_.below(kMillion) < settings_.message_reorder_ppm) {
+    return at + up_to(latency);
+  }
+  return latest = std::max(latest, at);
+}
+
+// The end at which something arrives, unless its connection is gone.
+Site::Neighbour* Site::near_end(MemberId at, std::uint32_t index, std::uint32_t session) const {
+  Member* self = find(at);
+  if (self == nullptr) return nullptr;
+  Neighbour& n = self->neighbours[index];
+  return n.connected && !n.cut && n.session == session ? &n : nullptr;
+}
+
+void Site::receive_message(MemberId at, std::uint32_t from, std::uint32_t session,
+                           const core::LeaseMessage& message) {
+  if (near_end(at, from, session) == nullptr) return;
+  tell(*find(at), core::PeerMessage{source_of(from), message});
+}
+
+// ---- who has what ------------------------------------------------------------------------------
+
+void Site::announce(MemberId id, core::PieceIndex piece) {
+  Member* self = find(id);
+  if (self == nullptr) return;
+  self->wanted.erase(piece);
+  if (!self->offered.insert(piece)) return;
+  const bool crowd = crowded(*self);
+  const core::Duration interval = crowd ? settings_.crowd_news_interval : settings_.news_interval;
+  // In a large site nearly every neighbour is a cache miss: let them overlap.
+  for (const Neighbour& n : self->neighbours) {
+    if (n.connected) __builtin_prefetch(find(n.member));
+  }
+  for (const Neighbour& n : self->neighbours) {
+    if (!n.connected || n.cut || (crowd && n.has.contains(piece))) continue;
+    Member* other = find(n.member);
+    if (other == nullptr) continue;
+    core::Instant due = queue_.now() + n.latency;
+    if (interval > core::Duration{0}) {
+      due += interval - (due.time_since_epoch() + other->news_phase) % interval;
+    }
+    send_news(*other, {due, n.back, n.session, piece});
+  }
+}
+
+void Site::send_news(Member& to, const News& news) {
+  to.news.push_back(news);
+  if (news.due >= to.news_at) return;
+  to.news_at = news.due;
+  wake(news.due, Wakeup::news, to.id);
+}
+
+void Site::receive_news(Member& self) {
+  const core::Instant now = queue_.now();
+  if (self.news_at != now) return;  // they are looked at earlier by now
+  std::vector<core::PeerHasPiece> told;
+  told.reserve(self.news.size());
+  std::vector<std::uint32_t> offering;
+  std::size_t kept = 0;
+  self.news_at = core::Instant::max();
+  for (const News& item : self.news) __builtin_prefetch(&self.neighbours[item.from]);
+  for (const News& item : self.news) {
+    if (item.due > now) {
+      self.news_at = std::min(self.news_at, item.due);
+      self.news[kept++] = item;
+      continue;
+    }
+    Neighbour& n = self.neighbours[item.from];
+    if (!n.connected || n.cut || n.session != item.session || !n.has.insert(item.piece)) continue;
+    ++self.copies[item.piece.value];
+    if (self.wanted.contains(item.piece) && !n.waiting) offering.push_back(item.from);
+    told.push_back({source_of(item.from), item.piece});
+  }
+  self.news.resize(kept);
+  if (self.news_at != core::Instant::max()) wake(self.news_at, Wakeup::news, self.id);
+  if (told.size() == 1) {
+    tell(self, told.front());
+  } else if (!told.empty()) {
+    tell(self, core::PeersHavePieces{std::move(told)});
+  }
+  // Whoever is not heard of has been asked before, or had nothing.
+  for (const std::uint32_t from : offering) {
+    if (self.sources >= settings_.sources_max) break;
+    pull(self, from);
+  }
+}
+
+void Site::receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
+                            const core::PieceSet& pieces) {
+  Neighbour* n = near_end(at, from, session);
+  if (n == nullptr) return;
+  Member& self = *find(at);
+  for (auto p = pieces.next(core::PieceIndex{0}); p; p = pieces.next(*p + 1)) {
+    if (n->has.insert(*p)) ++self.copies[p->value];
+  }
+  tell(self, core::PeerHasPieces{source_of(from), n->has});
+  pull_from_all(self);
+}
+
+void Site::allow(MemberId id, core::PieceSpan pieces) {
+  Member* self = find(id);
+  if (self == nullptr) return;
+  for (core::PieceIndex p = pieces.begin; p < pieces.end; ++p) {
+    if (self->allowed.insert(p)) want_again(*self, p);
+  }
+  pull_from_all(*self);
+}
+
+// A piece on its way is cut off: the blocks that have come stay, the origin brings the rest.
+void Site::reserve(MemberId id, core::PieceSpan pieces) {
+  Member* self = find(id);
+  if (self == nullptr) return;
+  for (core::PieceIndex p = pieces.begin; p < pieces.end; ++p) {
+    self->allowed.erase(p);
+    self->wanted.erase(p);
+  }
+  std::vector<MemberId> freed;
+  for (std::uint32_t i = 0; self->sources > 0 && i < self->neighbours.size(); ++i) {
+    const Neighbour& n = self->neighbours[i];
+    if (!n.asked || !pieces.contains(n.piece)) continue;
+    stop_request(*self, i);
+    freed.push_back(n.member);
+  }
+  if (freed.empty()) return;
+  pull_from_all(*self);
+  for (const MemberId other : freed) {
+    if (Member* source = find(other); source != nullptr) serve_next(*source);
+  }
+}
+
+void Site::want_again(Member& self, core::PieceIndex piece) {
+  if (!self.allowed.contains(piece) || self.store->missing_bytes(piece) == 0) return;
+  const auto coming = [piece](const Neighbour& n) { return n.asked && n.piece == piece; };
+  if (self.sources > 0 && std::any_of(self.neighbours.begin(), self.neighbours.end(), coming)) {
+    return;
+  }
+  self.wanted.insert(piece);
+}
+
+// ---- requests ----------------------------------------------------------------------------------
+
+// Asks the neighbours in turn, beginning after the one that was asked last.
+void Site::pull_from_all(Member& self) {
+  const auto count = static_cast<std::uint32_t>(self.neighbours.size());
+  std::uint32_t index = self.next_asked;
+  for (std::uint32_t i = 0; i < count; ++i, ++index) {
+    if (self.sources >= settings_.sources_max || self.wanted.empty()) return;
+    if (index >= count) index = 0;
+    if (pull(self, index)) self.next_asked = index + 1;
+  }
+}
+
+bool Site::serves_now(const Neighbour& from) const {
+  return !from.cut && find(from.member)->behaviour.serves;
+}
+
+// Starts a piece from the neighbour, or waits for one of its slots; false if neither.
+bool Site::pull(Member& self, std::uint32_t index) {
+  Neighbour& n = self.neighbours[index];
+  if (!n.connected || n.asked || n.waiting) return false;
+  if (n.avoid_until > queue_.now() || !offers(self, n)) return false;
+  if (serves_now(n)) {
+    Member& source = *find(n.member);
+    if (source.uploads >= settings_.upload_slots) {
+      n.waiting = true;
+      source.waiting.push_back(n.back);
+      return false;
+    }
+  }
+  const auto piece = pick(self, n);
+  if (!piece) return false;
+  start_request(self, index, *piece);
+  return true;
+}
+
+bool Site::offers(const Member& self, const Neighbour& from) {
+  const auto& has = from.has.words();
+  const auto& wanted = self.wanted.words();
+  for (std::size_t w = 0; w < has.size(); ++w) {
+    if ((has[w] & wanted[w]) != 0) return true;
+  }
+  return false;
+}
+
+// The rarest piece that the neighbour has and this member wants.
+std::optional<core::PieceIndex> Site::pick(Member& self, const Neighbour& from) const {
+  while (true) {
+    std::optional<core::PieceIndex> best;
+    std::uint32_t best_copies = 0;
+    std::uint64_t best_order = 0;
+    for (std::uint32_t w = 0; w < from.has.words().size(); ++w) {
+      std::uint64_t bits = from.has.words()[w] & self.wanted.words()[w];
+      for (; bits != 0; bits &= bits - 1) {
+        const core::PieceIndex piece{w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits))};
+        const std::uint32_t copies = self.copies[piece.value];
+        if (best && copies > best_copies) continue;
+        const std::uint64_t order =
+            core::mix64(seed_.value + (std::uint64_t{self.id.value} << 32U | piece.value));
+        if (best && copies == best_copies && order >= best_order) continue;
+        best = piece;
+        best_copies = copies;
+        best_order = order;
+      }
+    }
+    // The origin may have completed it in the mean time.
+    if (!best || self.store->missing_bytes(*best) > 0) return best;
+    self.wanted.erase(*best);
+  }
+}
+
+void Site::note_request(Member& self, Neighbour& n, core::PieceIndex piece) {
+  n.asked = true;
+  n.piece = piece;
+  n.bytes = self.store->missing_bytes(piece);
+  n.asked_at = queue_.now();
+  ++n.request;
+  self.wanted.erase(piece);
+}
+
+void Site::start_request(Member& self, std::uint32_t index, core::PieceIndex piece) {
+  Neighbour& n = self.neighbours[index];
+  note_request(self, n, piece);
+  n.on_slot = 0;
+  ++self.sources;
+  if (!serves_now(n)) return expect_bytes(self, index);
+  Member& source = *find(n.member);
+  source.neighbours[n.back].serving = true;
+  ++source.uploads;
+  n.flow =
+      network_.start(std::array{source.place.uplink, self.place.downlink}, core::ByteCount{n.bytes},
+                     *this, std::uint64_t{self.id.value} << kMemberShift | index);
+  report_later(self);
+}
+
+// The last byte of a piece. The next one follows at once while the slot may be kept.
+std::uint64_t Site::passed(std::uint64_t tag) {
+  Member& self = *find(MemberId{static_cast<std::uint32_t>(tag >> kMemberShift)});
+  const auto index = static_cast<std::uint32_t>(tag);
+  Neighbour& n = self.neighbours[index];
+  Member& source = *find(n.member);
+  take(self, index, n.bytes);
+  const std::uint32_t in_turn = crowded(self) ? settings_.crowd_slot_pieces : settings_.slot_pieces;
+  if (source.waiting.empty() || ++n.on_slot < in_turn) {
+    if (const auto next = pick(self, n)) {
+      note_request(self, n, *next);
+      return n.bytes;
+    }
+  }
+  end_request(self, index);
+  serve_next(source);
+  pull_from_all(self);
+  return 0;
+}
+
+// Hands over bytes of the piece on its way: whole blocks to the store, a cut-off rest to nobody.
+void Site::take(Member& self, std::uint32_t index, std::uint64_t bytes) {
+  Neighbour& n = self.neighbours[index];
+  const std::uint64_t whole = bytes == n.bytes ? bytes : bytes - bytes % core::kBlockBytes;
+  n.received += bytes;
+  n.wasted += bytes - whole;
+  n.unreported = true;
+  traffic_.received += bytes;
+  traffic_.wasted += bytes - whole;
+  self.store->put_missing(n.piece, whole, source_of(index), Payload::intact);
+  report_later(self);
+  Neighbour* far = far_end(n);
+  if (far == nullptr) return;
+  far->served += bytes;
+  far->unreported = true;
+  report_later(*find(n.member));
+}
+
+void Site::end_request(Member& self, std::uint32_t index) {
+  Neighbour& n = self.neighbours[index];
+  n.asked = false;
+  n.flow = {};
+  --self.sources;
+  Neighbour* far = n.cut ? nullptr : far_end(n);
+  if (far != nullptr && std::exchange(far->serving, false)) --find(n.member)->uploads;
+}
+
+// What has come is kept; the rest may be asked from somebody else.
+void Site::stop_request(Member& self, std::uint32_t index) {
+  const Neighbour& n = self.neighbours[index];
+  if (!n.asked) return;
+  if (n.flow != FlowId{}) take(self, index, network_.stop(n.flow).value);
+  end_request(self, index);
+  want_again(self, n.piece);
+}
+
+// A slot is free: the members that wait for one get it in the order in which they asked.
+void Site::serve_next(Member& self) {
+  while (self.uploads < settings_.upload_slots && !self.waiting.empty()) {
+    const Neighbour& n = self.neighbours[self.waiting.front()];
+    self.waiting.erase(self.waiting.begin());
+    if (far_end(n) == nullptr) continue;
+    Member& next = *find(n.member);
+    next.neighbours[n.back].waiting = false;
+    if (next.sources < settings_.sources_max) pull(next, n.back);
+  }
+}
+
+// ---- sources that do not deliver ---------------------------------------------------------------
+
+void Site::expect_bytes(const Member& self, std::uint32_t index) {
+  const std::uint32_t request = self.neighbours[index].request;
+  queue_.after(settings_.piece_timeout, [this, id = self.id, index, request] {
+    Member* m = find(id);
+    if (m == nullptr) return;
+    const Neighbour& n = m->neighbours[index];
+    if (n.asked && n.request == request && n.flow == FlowId{}) time_out(*m, index);
+  });
+}
+
+void Site::time_out(Member& self, std::uint32_t index) {
+  stop_request(self, index);
+  const LinkId link = self.place.downlink;
+  const bool full = network_.load(link).value * 100 >
+                    network_.capacity(link).value * settings_.downlink_full_percent;
+  pause(self, index, full ? settings_.piece_timeout : settings_.avoid_time);
+  pull_from_all(self);
+}
+
+void Site::pause(Member& self, std::uint32_t index, core::Duration time) {
+  self.neighbours[index].avoid_until = queue_.now() + time;
+  queue_.after(time, [this, id = self.id] {
+    if (Member* m = find(id); m != nullptr) pull_from_all(*m);
+  });
+}
+
+void Site::switch_slow_sources(Member& self) {
+  const std::uint64_t part = std::uint64_t{settings_.slow_part} * settings_.sources_max;
+  const std::uint64_t slow = network_.capacity(self.place.downlink).value / part;
+  const core::Instant now = queue_.now();
+  for (std::uint32_t i = 0; self.sources > 0 && i < self.neighbours.size(); ++i) {
+    const Neighbour& n = self.neighbours[i];
+    if (!n.asked || n.flow == FlowId{} || now - n.asked_at < settings_.slow_after) continue;
+    if (network_.rate(n.flow).value >= slow) continue;
+    const auto better = [&](const Neighbour& other) {
+      return other.connected && !other.asked && !other.cut && other.avoid_until <= now &&
+             other.has.contains(n.piece) && serves_now(other) &&
+             find(other.member)->uploads < settings_.upload_slots;
+    };
+    const auto found = std::find_if(self.neighbours.begin(), self.neighbours.end(), better);
+    if (found == self.neighbours.end()) continue;
+    const core::PieceIndex piece = n.piece;
+    Member& former = *find(n.member);
+    stop_request(self, i);
+    pause(self, i, settings_.slow_pause);
+    if (self.wanted.contains(piece)) {
+      start_request(self, static_cast<std::uint32_t>(found - self.neighbours.begin()), piece);
+    }
+    serve_next(former);
+  }
+}
+
+// ---- totals ------------------------------------------------------------------------------------
+
+void Site::report_later(Member& self) {
+  if (self.reporting) return;
+  self.reporting = true;
+  const core::Duration interval =
+      crowded(self) ? settings_.crowd_report_interval : settings_.report_interval;
+  wake(queue_.now() + interval, Wakeup::report, self.id);
+}
+
+void Site::report(Member& self) {
+  bool moving = false;
+  for (std::uint32_t i = 0; i < self.neighbours.size(); ++i) {
+    Neighbour& n = self.neighbours[i];
+    const bool coming = n.asked && n.flow != FlowId{};
+    moving = moving || coming;
+    if (!n.unreported && !coming) continue;
+    n.unreported = false;
+    const std::uint64_t received = n.received + (coming ? network_.passed(n.flow).value : 0);
+    tell(self, core::PeerProgressed{source_of(i), core::ByteCount{received},
+                                    core::ByteCount{n.wasted}, core::ByteCount{n.served}});
+  }
+  if (moving) report_later(self);
+}
+
+}  // namespace lanward::simulator

@@ -18,6 +18,8 @@ constexpr int kPromisePieces = 4;
 constexpr Duration kSlip = std::chrono::seconds{1};
 // Claimers that are remembered: far more than the pullers of a site and their successors.
 constexpr std::size_t kClaimersMax = 256;
+// Pieces of a claimer that are remembered until somebody else has them, too.
+constexpr std::size_t kFetchedMax = 8;
 
 }  // namespace
 
@@ -119,6 +121,8 @@ bool ClaimTable::kept(SourceId who, PieceIndex piece, Instant now) {
   bool claimed = false;
   for (Run& run : it->second.runs) claimed = take_out(run, piece) || claimed;
   if (!claimed) return false;
+  it->second.fetched.push_back(piece);
+  if (it->second.fetched.size() > kFetchedMax) it->second.fetched.pop_front();
   it->second.kept = true;
   it->second.strikes = 0;
   // A run that waits behind this one could not move until now.
@@ -142,6 +146,15 @@ std::vector<ClaimTable::Held> ClaimTable::claims_on(PieceIndex piece) const {
     }
   }
   return held;
+}
+
+std::vector<SourceId> ClaimTable::fetchers(PieceIndex piece) const {
+  std::vector<SourceId> ids;
+  for (const auto& [who, claimer] : claimers_) {
+    const auto& fetched = claimer.fetched;
+    if (std::find(fetched.begin(), fetched.end(), piece) != fetched.end()) ids.push_back(who);
+  }
+  return ids;
 }
 
 void ClaimTable::settle(PieceIndex piece) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <vector>
@@ -53,6 +54,8 @@ class ClaimTable {
   bool kept(SourceId who, PieceIndex piece, Instant now);
   // The claims on the piece.
   [[nodiscard]] std::vector<Held> claims_on(PieceIndex piece) const;
+  // The peers that claimed the piece and announced it, of late.
+  [[nodiscard]] std::vector<SourceId> fetchers(PieceIndex piece) const;
   // Nobody needs to fetch the piece any more.
   void settle(PieceIndex piece);
   void drop(SourceId who);
@@ -83,6 +86,7 @@ class ClaimTable {
     std::uint32_t strikes = 0;
     Instant muted_until;
     bool kept = false;
+    std::deque<PieceIndex> fetched;  // the latest pieces that it claimed and announced
   };
 
   [[nodiscard]] Duration promise_time() const;

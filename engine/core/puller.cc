@@ -199,8 +199,8 @@ std::uint32_t Puller::length(Mode mode, const OriginBook::Origin& origin, Instan
 
 // ---- claiming and fetching ---------------------------------------------------------------------
 
-Duration Puller::piece_time(Instant now) const {
-  const ByteRate rate = roster_.site_rate(now);
+Duration Puller::piece_time() const {
+  const ByteRate rate = roster_.site_rate();
   if (rate.value == 0) return Duration{0};
   return time_for(std::uint64_t{layout_.piece_bytes()} * roster_.pullers().size(), rate);
 }
@@ -239,7 +239,7 @@ void Puller::claim_next(Mode mode, OriginBook::Origin& origin, Instant now, Wake
     if (run.empty()) return;
     if (mode == Mode::lease) {
       // A puller much slower than the others only holds up the end.
-      const Duration usual = piece_time(now);
+      const Duration usual = piece_time();
       const Duration own = time_for(layout_.piece_bytes(), origin.measured);
       const std::uint64_t rounds = board_.free().count() / roster_.pullers().size();
       if (usual.count() > 0 && origin.measured.value > 0 && roster_.pullers().size() > 1 &&
@@ -262,7 +262,7 @@ void Puller::claim(PieceSpan pieces, ClaimMode mode, Instant now) {
     run.told = to;
     if (mode == ClaimMode::lease) run.fetch_at = now + settle_;
     const auto eta = std::chrono::duration_cast<std::chrono::milliseconds>(
-        piece_time(now) * static_cast<std::int64_t>(pieces.size()));
+        piece_time() * static_cast<std::int64_t>(pieces.size()));
     commands_.emplace_back(SendMessage{
         std::move(to),
         Claim{run.number, pieces, mode,
@@ -456,7 +456,7 @@ void Puller::split(std::uint32_t number) {
 void Puller::assist(OriginBook::Origin& origin, Instant now, WakeUp& wake) {
   if (!board_.free().empty() || !claims_.any_live()) return;
   wake.by(now + kAssistInterval);
-  const Duration usual = piece_time(now);
+  const Duration usual = piece_time();
   const Duration late_after = usual.count() > 0 ? 2 * usual + kLateGrace : kLateUnknown;
   if (const auto late = claims_.latest(now, late_after); late && hedge(*late, origin, now)) return;
   const auto holder = claims_.largest_run();

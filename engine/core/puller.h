@@ -56,7 +56,7 @@ class Puller {
 
   [[nodiscard]] bool busy() const { return !runs_.empty(); }
   // What a piece takes a puller at the site's rate; zero: unknown.
-  [[nodiscard]] Duration piece_time(Instant now) const;
+  [[nodiscard]] Duration piece_time() const;
 
  private:
   struct Run {

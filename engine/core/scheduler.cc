@@ -143,10 +143,8 @@ void Scheduler::on(const PeerHasPiece& fact, Instant now) {
   if (claims_.empty() || !peers_.connected(fact.peer)) return;
   if (claims_.kept(fact.peer, fact.piece, now)) peers_.kept_claim(fact.peer, now);
   if (!peers_.proven(fact.peer)) return;
-  // Only its claimer can have fetched it.
-  for (const ClaimTable::Held& held : claims_.claims_on(fact.piece)) {
-    if (held.who != fact.peer) proved(held.who);
-  }
+  // Only who fetched it can have brought it here.
+  for (const SourceId claimer : claims_.fetchers(fact.piece)) proved(claimer);
 }
 
 void Scheduler::proved(SourceId peer) {
@@ -264,7 +262,7 @@ void Scheduler::plan(Instant now) {
   if (requests_.live().size() > requests) last_request_ = now;
   if (origin != nullptr && (puller_.busy() || roster_.any_links())) {
     roster_.set_rate(requests_.live().empty() ? ByteRate{} : origin->rate.rate(now));
-    claims_.set_piece_time(puller_.piece_time(now));
+    claims_.set_piece_time(puller_.piece_time());
   }
   for (const auto& due : {peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
     if (due) wake_.by(*due);
@@ -333,7 +331,7 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const std::uint64_t peers = peer_rate_.rate(now).value;
   const std::uint64_t measured = origin->measured.value;
   const std::uint64_t total = total_rate_.rate(now).value;
-  const bool active = roster_.others_fetch(now) || claims_.any_live();
+  const bool active = roster_.others_fetch() || claims_.any_live();
 
   const Duration patience = active ? policy_.lease_patience_active : policy_.lease_patience;
   const Duration spread{(patience.count() / 1024) * static_cast<std::int64_t>(place_ >> 22U)};

@@ -87,6 +87,7 @@ void SiteRoster::link_down(SourceId id, Instant now) {
     if (heard != heard_.end()) heard->second.at = std::min(heard->second.at, now - kFreshness);
   }
   links_.erase(it);
+  std::erase(greeted_, id);
   dirty_ = true;
 }
 
@@ -96,6 +97,9 @@ bool SiteRoster::hear(SourceId from, const Hello& hello, Instant) {
   // A second key on one link would be a second place among the pullers.
   if (it->second.key && *it->second.key != hello.key) return false;
   if (it->second.key && it->second.willing == hello.willing) return false;
+  if (!it->second.key) {
+    greeted_.insert(std::lower_bound(greeted_.begin(), greeted_.end(), from), from);
+  }
   it->second.key = hello.key;
   it->second.willing = hello.willing;
   dirty_ = true;
@@ -109,6 +113,7 @@ void SiteRoster::hear(SourceId from, const Roster& roster, Instant now) {
     if (entry.key == self_) continue;
     note(entry, link->second, now);
   }
+  sum_rates(now);
 }
 
 void SiteRoster::believe(SourceId id) {
@@ -144,6 +149,14 @@ void SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now)
   if (!relay_at_) relay_at_ = now + kBeatRelayDelay;
 }
 
+void SiteRoster::sum_rates(Instant now) {
+  std::uint64_t sum = 0;
+  for (const auto& [key, heard] : heard_) {
+    if (fresh(heard, now)) sum += std::uint64_t{heard.rate_kib} * kKiB;
+  }
+  others_rate_ = ByteRate{sum};
+}
+
 bool SiteRoster::fresh(const Heard& heard, Instant now) const {
   return now - heard.at < kFreshness;
 }
@@ -154,6 +167,7 @@ void SiteRoster::update(Instant now) {
   const bool tick = now >= next_beat_;
   if (!dirty_ && !tick && (!relay_at_ || now < *relay_at_)) return;
   if (dirty_ || tick) {
+    sum_rates(now);
     rank_members(now);
     if (tick) choose_count(now);
     set_pullers(now);
@@ -218,7 +232,7 @@ void SiteRoster::choose_count(Instant now) {
     const auto ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(policy_.pullers_in_flight).count();
     const std::uint64_t in_flight =
-        site_rate(now).value * static_cast<std::uint64_t>(ms) / 1000 / piece_bytes_;
+        site_rate().value * static_cast<std::uint64_t>(ms) / 1000 / piece_bytes_;
     own = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(in_flight, 1, policy_.pullers));
   } else {
     own = std::min(own, count_);
@@ -305,25 +319,17 @@ std::optional<PeerKey> SiteRoster::key_of(SourceId id) const {
   return it == links_.end() ? std::nullopt : it->second.key;
 }
 
-std::vector<SourceId> SiteRoster::links() const {
-  std::vector<SourceId> ids;
-  for (const auto& [id, link] : links_) {
-    if (link.key) ids.push_back(id);
-  }
-  return ids;
-}
-
 void SiteRoster::beat(Instant now) {
   next_beat_ = now + kBeatInterval;
   if (!candidate()) return;
   ++beat_;
-  std::vector<SourceId> to = links();
+  std::vector<SourceId> to = greeted_;
   if (!to.empty()) commands_.emplace_back(SendMessage{std::move(to), table(now)});
 }
 
 void SiteRoster::relay(Instant now) {
   relay_at_.reset();
-  std::vector<SourceId> to = links();
+  std::vector<SourceId> to = greeted_;
   if (!std::exchange(relay_to_all_, false) && to.size() > kBeatRelays) {
     const std::uint64_t salt =
         mix64(self_.value) ^ static_cast<std::uint64_t>(now.time_since_epoch().count());
@@ -333,30 +339,6 @@ void SiteRoster::relay(Instant now) {
     to.resize(kBeatRelays);
   }
   if (!to.empty()) commands_.emplace_back(SendMessage{std::move(to), table(now)});
-}
-
-// ---- rates -------------------------------------------------------------------------------------
-
-bool SiteRoster::others_fetch(Instant now) const {
-  return std::any_of(heard_.begin(), heard_.end(), [&](const auto& entry) {
-    return entry.second.rate_kib > 0 && fresh(entry.second, now);
-  });
-}
-
-ByteRate SiteRoster::site_rate(Instant now) const {
-  std::uint64_t sum = rate_.value;
-  for (const auto& [key, heard] : heard_) {
-    if (fresh(heard, now)) sum += std::uint64_t{heard.rate_kib} * kKiB;
-  }
-  return ByteRate{sum};
-}
-
-ByteRate SiteRoster::rate_of(SourceId id, Instant now) const {
-  const auto link = links_.find(id);
-  if (link == links_.end() || !link->second.key) return {};
-  const auto heard = heard_.find(*link->second.key);
-  if (heard == heard_.end() || !fresh(heard->second, now)) return {};
-  return ByteRate{std::uint64_t{heard->second.rate_kib} * kKiB};
 }
 
 }  // namespace lanward::core

@@ -61,17 +61,15 @@ class SiteRoster {
   // Of a connected peer that said hello.
   [[nodiscard]] std::optional<PeerKey> key_of(SourceId id) const;
   // Every connected peer that said hello.
-  [[nodiscard]] std::vector<SourceId> links() const;
+  [[nodiscard]] const std::vector<SourceId>& links() const { return greeted_; }
   [[nodiscard]] bool any_links() const { return !links_.empty(); }
   // Counts up whenever the set of pullers changes; when that was last.
   [[nodiscard]] std::uint32_t generation() const { return generation_; }
   [[nodiscard]] Instant changed_at() const { return changed_at_; }
   // Others report that they fetch from the origin / what the site fetches in all, this peer
   // included. What was heard too long ago does not count.
-  [[nodiscard]] bool others_fetch(Instant now) const;
-  [[nodiscard]] ByteRate site_rate(Instant now) const;
-  // The member's own report; zero if there is none.
-  [[nodiscard]] ByteRate rate_of(SourceId id, Instant now) const;
+  [[nodiscard]] bool others_fetch() const { return others_rate_.value > 0; }
+  [[nodiscard]] ByteRate site_rate() const { return ByteRate{rate_.value + others_rate_.value}; }
 
  private:
   struct Link {
@@ -95,6 +93,7 @@ class SiteRoster {
   [[nodiscard]] bool fresh(const Heard& heard, Instant now) const;
   [[nodiscard]] bool usable(const Heard& heard, Instant now) const;
   void note(const Roster::Entry& entry, const Link& from, Instant now);
+  void sum_rates(Instant now);
   void rank_members(Instant now);
   void choose_count(Instant now);
   void set_pullers(Instant now);
@@ -116,6 +115,8 @@ class SiteRoster {
   std::uint32_t beat_ = 0;
   std::map<SourceId, Link> links_;
   std::map<PeerKey, Heard> heard_;
+  std::vector<SourceId> greeted_;  // links that said hello, in order
+  ByteRate others_rate_;
 
   std::vector<Member> ranking_;  // the lowest kRosterEntriesMax
   std::vector<PeerKey> chosen_;  // keys of the pullers, as of the last generation

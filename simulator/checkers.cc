@@ -13,6 +13,9 @@ namespace lanward::simulator {
 
 namespace {
 
+// The hold of a newcomer, and a range of a few pieces of whom it displaces.
+constexpr core::Duration kDisplaced = std::chrono::milliseconds{500};
+
 // Of each rule so many violations are told in full: the first ones say what is wrong.
 constexpr std::uint64_t kToldPerRule = 4;
 // Progress is told by the simulated origin in steps of this size.
@@ -144,7 +147,9 @@ MachineChecker::MachineChecker(SiteChecker& site, std::uint32_t host)
       joined_(site.queue_.now()),
       last_byte_(joined_),
       have_(site.layout_.piece_count()),
-      fresh_at_(joined_) {}
+      fresh_at_(joined_) {
+  site_.last_willing_ = std::max(site_.last_willing_, joined_ + site_.scenario_.policy.http_delay);
+}
 
 void MachineChecker::complete() {
   note_stall(site_.queue_.now());
@@ -330,6 +335,8 @@ void MachineChecker::count_pulling(bool before) {
   site_.figures_.pullers_most = std::max(site_.figures_.pullers_most, site_.pulling_);
   const std::uint32_t most = site_.scenario_.policy.pullers;
   if (!after || site_.pulling_ <= most || !site_.undisturbed_) return;
+  // Whom a newcomer of a lower rank displaces ends what it has begun.
+  if (site_.queue_.now() < site_.last_willing_ + kDisplaced) return;
   fail_rule("S8", fmt::format("{} machines fetch leased runs, {} may", site_.pulling_, most));
 }
 

@@ -79,6 +79,7 @@ class SiteChecker {
   const core::PieceLayout layout_;
   const EventQueue& queue_;
   const bool undisturbed_;
+  core::Instant last_willing_;  // when the latest machine may have begun to fetch
   std::vector<std::unique_ptr<MachineChecker>> machines_;
   // Per piece: bytes asked from the origin, less what was given back; who asked last; who claims it
   // (host + 1).

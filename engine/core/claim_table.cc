@@ -10,8 +10,9 @@ namespace {
 // Runs that one peer may have open: one at work for each of four lanes, and the next. More would
 // only keep others from the pieces.
 constexpr std::size_t kRunsMax = 5;
-// Pieces of a peer that has not kept a claim yet: the first piece and the prefetched next two.
-constexpr std::size_t kUnprovenPieces = 3;
+// Pieces of a peer that has not kept a claim yet: what an honest one that began a moment ago, with
+// several short ranges at once, may hold.
+constexpr std::size_t kUnprovenPieces = 8;
 // A promise waits for four usual pieces' time if that is longer.
 constexpr int kPromisePieces = 4;
 // What a report of progress adds to a promise.

@@ -348,7 +348,7 @@ const Puller::Run* Puller::find(RequestId request) const {
   return const_cast<Puller*>(this)->find(request);
 }
 
-void Puller::end(RequestId id) {
+void Puller::end(RequestId id, bool again) {
   const OriginRequest* request = requests_.find(id);
   if (request == nullptr) return;
   const std::uint64_t handed_over = request->progressed;
@@ -362,8 +362,20 @@ void Puller::end(RequestId id) {
     rest.begin = std::min(rest.begin, p);
     board_.release(p);
   }
-  if (const Run* run = find(id); run != nullptr) unclaim(*run, rest);
-  std::erase_if(runs_, [&](const Run& run) { return run.request == id; });
+  Run* run = find(id);
+  if (run == nullptr) return;
+  if (again && run->mode == ClaimMode::lease && !rest.empty() && requests_.begun(rest.begin)) {
+    // Whoever else took the begun piece would fetch it from its start.
+    board_.hold(rest.begin);
+    unclaim(*run, {rest.begin + 1, rest.end});
+    run->pieces = {rest.begin, rest.begin + 1};
+    run->request.reset();
+    run->cut = false;
+    run->broken = true;
+    return;
+  }
+  unclaim(*run, rest);
+  std::erase_if(runs_, [&](const Run& r) { return r.request == id; });
 }
 
 bool Puller::cut_reached(RequestId id) const {
@@ -435,7 +447,7 @@ void Puller::introduce(SourceId to) {
   for (Run& run : runs_) {
     if (run.mode == ClaimMode::hedge) continue;
     if (std::find(run.told.begin(), run.told.end(), to) == run.told.end()) run.told.push_back(to);
-    const ClaimMode mode = run.request ? ClaimMode::under_way : run.mode;
+    const ClaimMode mode = run.request || run.broken ? ClaimMode::under_way : run.mode;
     commands_.emplace_back(SendMessage{{to}, Claim{run.number, run.pieces, mode, 0}});
   }
 }

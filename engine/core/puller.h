@@ -40,8 +40,9 @@ class Puller {
   // Claims, fetches, splits or hedges as the mode allows; `origin` is null when none can be used.
   void plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wake);
 
-  // The request has ended or is to end: what it did not bring is open again.
-  void end(RequestId request);
+  // The request has ended or is to end: what it did not bring is open again. `again`: a piece that
+  // it has begun stays claimed, to be continued when the origin can be asked again.
+  void end(RequestId request, bool again);
   // The request has brought all that is still wanted of it, and more would come.
   [[nodiscard]] bool cut_reached(RequestId request) const;
 
@@ -65,6 +66,7 @@ class Puller {
     ClaimMode mode = ClaimMode::lease;
     std::vector<SourceId> told;        // who knows of it
     std::vector<SourceId> answered;    // who was told that it is under way
+    bool broken = false;               // its range failed after it had begun
     bool cut = false;                  // ends before the end of the range that was asked for
     Instant fetch_at;                  // when the claim has settled
     std::optional<RequestId> request;  // nothing: not asked for yet

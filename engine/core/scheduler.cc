@@ -49,6 +49,7 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
       last_origin_byte_(now),
       last_request_(now),
       last_offer_(now),
+      owed_since_(now),
       last_progress_(now),
       watch_at_(now + kWatchInterval),
       judge_at_(now) {
@@ -99,7 +100,7 @@ void Scheduler::finish(RequestId id, Instant now) {
   const OriginRequest* request = requests_.find(id);
   if (request == nullptr) return;
   origins_.finished(origins_.at(request->origin), layout_.piece_count(), now);
-  puller_.end(id);
+  puller_.end(id, false);
 }
 
 void Scheduler::on(const RequestFailed& fact, Instant now) {
@@ -107,7 +108,7 @@ void Scheduler::on(const RequestFailed& fact, Instant now) {
   if (request == nullptr) return;
   OriginBook::Origin& origin = origins_.at(request->origin);
   const bool whole_file = request->whole_file;
-  puller_.end(fact.request);
+  puller_.end(fact.request, fact.failure.kind == FailureClass::transient);
   origins_.failed(origin, fact.failure, whole_file, prng_, now);
   if (fact.failure.kind == FailureClass::rate_limited) roster_.slow_down(now);
 }
@@ -236,7 +237,7 @@ void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now
   for (const auto& [id, request] : live) {
     if (request.origin != source) continue;
     commands_.emplace_back(CancelRequest{id});
-    puller_.end(id);
+    puller_.end(id, false);
   }
 }
 
@@ -256,6 +257,7 @@ void Scheduler::plan(Instant now) {
   roster_.update(now);
   watch(now);
   if (board_.any_offered()) last_offer_ = now;
+  if (board_.owed().empty()) owed_since_ = now;
 
   const std::size_t requests = requests_.live().size();
   puller_.plan(mode(now), origin, now, wake_);
@@ -339,10 +341,10 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const bool stalled =
       now - std::max(last_byte, started_ + policy_.http_delay) >= patience + spread;
 
-  const bool judged = now - started_ >= policy_.lease_patience + spread;
+  const bool judged = now - owed_since_ >= policy_.lease_patience + spread;
   const std::uint64_t least = measured == 0 ? policy_.peer_rate_probe.value
                                             : measured / 100 * policy_.peer_rate_percent_min;
-  const bool slow = judged && !active && !puller_.busy() && !board_.owed().empty() && peers < least;
+  const bool slow = judged && !active && !puller_.busy() && peers < least;
   const bool below = policy_.min_rate.value > 0 && now - started_ >= 8 * kMinRateSlot &&
                      total < policy_.min_rate.value;
 

@@ -118,6 +118,7 @@ class Scheduler {
   Instant last_origin_byte_;
   Instant last_request_;
   Instant last_offer_;  // when a peer last had something for us
+  Instant owed_since_;  // since when trusted peers have had something all the time
   Instant last_progress_;
   Instant watch_at_;
   Instant judge_at_;

@@ -333,16 +333,18 @@ void SimPieceStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
                             std::string destination, ports::Delivery how, Done done) {
   SimContentStore& store = simulated(content);
   Result<void> result;
-  if (store.closed() || !store.verified().full()) {
+  Stored& stored = contents_[store.content().id];
+  if (store.closed() || !store.verified().full() || stored.given_away) {
     result = fail(ErrorCode::invalid_state,
-                  "pieces are missing: " + destination + " cannot be delivered yet");
+                  destination + " cannot be delivered: pieces are missing, or it was shared");
   } else {
     delivered_.push_back(
         {std::move(destination), store.content().layout.size(), store.all_verified_intact()});
     if (how == ports::Delivery::consume) {
       release(store);
-      contents_[store.content().id].verified = core::PieceSet{};
+      stored.verified = core::PieceSet{};
     }
+    stored.given_away = how == ports::Delivery::share;
   }
   answer(queue_, std::move(done), std::move(result));
 }
@@ -351,7 +353,7 @@ void SimPieceStore::release(SimContentStore& content) {
   if (content.closed()) return;
   content.close();
   Stored& stored = contents_[content.content().id];
-  stored.verified = content.verified();
+  stored.verified = std::exchange(stored.given_away, false) ? core::PieceSet{} : content.verified();
   stored.closed.push_back(std::exchange(stored.open, nullptr));
 }
 

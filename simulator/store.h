@@ -174,6 +174,7 @@ class SimPieceStore final : public ports::PieceStore {
   struct Stored {
     core::PieceSet verified;
     std::shared_ptr<SimContentStore> open;  // null while nobody uses it
+    bool given_away = false;                // delivered with `share`: forgotten when it is closed
     // Transfers that have ended may still drop a last buffer into the ledger of theirs.
     std::vector<std::shared_ptr<SimContentStore>> closed;
   };

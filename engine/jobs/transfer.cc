@@ -294,15 +294,16 @@ void Transfer::fetch_range(const core::FetchRange& command) {
 void Transfer::deliver(ports::MoveFunction<void(Result<void>)> done) {
   assert(phase_ == Phase::transferred);
   const bool share = spec_.share_after_complete && member_ != nullptr;
-  const auto how =
-      settings_.keep_delivered || share ? ports::Delivery::keep : ports::Delivery::consume;
+  const auto how = settings_.keep_delivered ? ports::Delivery::keep
+                   : share                  ? ports::Delivery::share
+                                            : ports::Delivery::consume;
   auto delivered = [this, share, how, done = std::move(done)](Result<void> result) mutable {
     if (!result) return done(std::move(result));
     enter(Phase::delivered);
+    if (how != ports::Delivery::keep) may_have_pieces_ = false;  // gone, now or at the close
     if (how == ports::Delivery::consume) {
       fold_ledger();
       store_.reset();
-      may_have_pieces_ = false;
     }
     if (share) return done({});
     stop(false, [done = std::move(done)]() mutable { done({}); });

@@ -68,7 +68,8 @@ class ContentStore {
                                          MoveFunction<void(Result<void>)> done,
                                          Task on_drained) = 0;
 
-  // Reads bytes of one verified piece. Errors: invalid_state if the piece is not verified, disk_io.
+  // Reads bytes of one verified piece. Errors: invalid_state if the piece is not verified; disk_io,
+  // also when somebody has changed the file since it was delivered with `share`.
   // Blocks for disk I/O unless `cached_only`: then not_found means "call again from a worker".
   [[nodiscard]] virtual Result<void> read(core::PieceIndex piece, std::uint32_t offset,
                                           std::span<std::byte> out, bool cached_only) = 0;
@@ -92,6 +93,7 @@ class ContentStore {
 enum class Delivery : std::uint8_t {
   keep,     // the cache keeps its copy: clone where the file system can, else copy
   consume,  // the cache gives its data file away: rename where possible, else as keep and purge
+  share,    // as consume, but the content can be read until it is closed, which forgets it
 };
 
 // The cache of one engine. Any thread. Completions are called once, from any thread.
@@ -106,12 +108,17 @@ class PieceStore {
   virtual void open(const core::Content& content, FactSink facts, Opened done) = 0;
 
   // Puts the complete, verified file at `destination`: temporary name beside it, fsync, atomic
-  // rename. After `consume` the content is closed and forgotten.
-  // Errors: invalid_state if pieces are missing, destination, disk_full, disk_io.
+  // rename. After `consume` the content is closed and forgotten. After `share` the content is only
+  // read: from the delivered file, wherever it is moved and even once it is deleted, as long as its
+  // size and modification time stay; from the cache's own copy where a rename was not possible.
+  // Closing or purging it then drops what the cache has of it and never touches the delivered file.
+  // Errors: invalid_state if pieces are missing or it was shared before, destination, disk_full,
+  // disk_io; after an error the content is as it was, and may be delivered again.
   virtual void deliver(const std::shared_ptr<ContentStore>& content, std::string destination,
                        Delivery how, Done done) = 0;
 
-  // Ends the use of an opened content: waits for its writes, makes what is verified durable.
+  // Ends the use of an opened content: waits for its writes, makes what is verified durable. What
+  // was delivered with `share` is purged.
   virtual void close(const std::shared_ptr<ContentStore>& content, Done done) = 0;
 
   // Closes the content, drops its pieces and its data file.

@@ -1,6 +1,7 @@
 // The sparse file that holds the bytes of one content.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,11 +49,23 @@ class DataFile {
   // fsync: also the times of the file.
   [[nodiscard]] Result<void> sync_all() const;
 
+  // For a file that others are about to get: it is not written here any more, and from now on
+  // check_unchanged() notices when somebody else writes it. Its modification time becomes now. A
+  // second call does nothing. One thread at a time; reads may be under way.
+  // REQUIRES: every write has been synced, and the file is still at path().
+  [[nodiscard]] Result<void> freeze();
+  // Fails when the file has been changed since freeze(). Asked after a read, it tells whether the
+  // bytes are those of before. Told by size and modification time: that somebody has put back what
+  // he found, or wrote through memory on a tmpfs, stays unseen.
+  [[nodiscard]] Result<void> check_unchanged() const;
+
  private:
   DataFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   std::string path_;
   UniqueFd fd_;
+  FileFacts frozen_facts_;  // set before frozen_
+  std::atomic<bool> frozen_{false};
 };
 
 // Makes the entries of a directory durable.

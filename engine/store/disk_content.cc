@@ -159,9 +159,14 @@ Result<void> DiskContent::read(core::PieceIndex piece, std::uint32_t offset,
     open_file = file_;
   }
   const std::uint64_t at = layout.bytes(piece).begin + offset;
-  if (!cached_only) return open_file->read(at, out);
-  if (open_file->read_cached(at, out)) return {};
-  return fail(ErrorCode::not_found, "not in memory: " + name_);
+  if (cached_only) {
+    if (!open_file->read_cached(at, out)) {
+      return fail(ErrorCode::not_found, "not in memory: " + name_);
+    }
+  } else if (auto read = open_file->read(at, out); !read) {
+    return read;
+  }
+  return open_file->check_unchanged();
 }
 
 void DiskContent::block_hashes(core::PieceIndex piece, HashesDone done) {
@@ -277,7 +282,7 @@ bool DiskContent::flush_due() {
   bool commit = false;
   {
     const std::lock_guard lock(mutex_);
-    if (file_ == nullptr) return false;
+    if (file_ == nullptr || retired_) return false;
     open_file = file_;
     commit = row_dirty_;
     start = unstarted_bytes_ >= kWritebackBytes;
@@ -300,6 +305,17 @@ bool DiskContent::flush_due() {
 Result<void> DiskContent::record() {
   const std::lock_guard flush(flush_mutex_);
   return save_row(false, Index::Commit::fast);
+}
+
+void DiskContent::retire() {
+  const std::lock_guard flush(flush_mutex_);
+  const std::lock_guard lock(mutex_);
+  retired_ = true;
+}
+
+bool DiskContent::retired() const {
+  const std::lock_guard lock(mutex_);
+  return retired_;
 }
 
 Result<void> DiskContent::sync() {

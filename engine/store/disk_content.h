@@ -72,6 +72,10 @@ class DiskContent final : public ports::ContentStore,
   bool flush_due();
   // Saves the row now: what is written from here on is found after a crash.
   [[nodiscard]] Result<void> record();
+  // From now on nothing is recorded: the content is only read, and to be abandoned at its close.
+  // Blocks.
+  void retire();
+  [[nodiscard]] bool retired() const;
   // Makes the bytes of the verified pieces durable now.
   [[nodiscard]] Result<void> sync();
   // Lifecycle operations of one content exclude each other.
@@ -152,6 +156,7 @@ class DiskContent final : public ports::ContentStore,
   std::uint64_t unstarted_bytes_ = 0;  // of these, write-back has not been started
   std::chrono::steady_clock::time_point dirty_since_;
   bool wrote_ = false;        // since the opening
+  bool retired_ = false;      // given away: nothing is recorded any more
   bool sync_failed_ = false;  // the kernel may have dropped dirty pages: only durable_ is recorded
 };
 

@@ -145,7 +145,14 @@ void DiskContent::fail_store(const Error& error) {
 }
 
 void DiskContent::hash_from_disk(core::PieceIndex piece, HashesDone done) {
-  done(hash_blocks(*file(), content_.layout.bytes(piece)));
+  const std::shared_ptr<DataFile> open_file = file();
+  auto hashes = hash_blocks(*open_file, content_.layout.bytes(piece));
+  if (hashes) {
+    if (auto unchanged = open_file->check_unchanged(); !unchanged) {
+      hashes = tl::unexpected(std::move(unchanged.error()));
+    }
+  }
+  done(std::move(hashes));
   release_pending(1);
 }
 

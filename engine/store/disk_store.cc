@@ -66,9 +66,10 @@ DiskStore::~DiskStore() {
   stopping_ = true;
   service_->stop();
   shared_->flusher.stop();
-  // No thread but this one touches contents_ from here on. A failure to record shows at the next
-  // opening.
-  for (const auto& [id, content] : contents_) (void)content->close();
+  // No thread but this one touches contents_ from here on, and closing takes entries away. A
+  // failure to record shows at the next opening.
+  const auto left = contents_;
+  for (const auto& [id, content] : left) (void)close_now(*content);
   shared_->workers.stop();
   shared_->index.reset();
 }
@@ -143,8 +144,13 @@ Result<void> DiskStore::deliver_now(DiskContent& content, const std::string& des
                                      : std::to_string(verified.universe() - verified.count()) +
                                            " pieces are missing"));
   }
+  if (content.retired()) {
+    return fail(ErrorCode::invalid_state,
+                "cannot deliver to " + destination + ": the content has been given away");
+  }
   const std::uint64_t size = content.content().layout.size().value;
   if (how == ports::Delivery::keep) return deliver_copy(file->fd(), size, destination);
+  if (how == ports::Delivery::share) return share_now(content, *file, destination);
 
   if (auto synced = content.sync(); !synced) return synced;
   const Result<bool> moved = deliver_move(file->path(), file->fd(), destination);
@@ -157,6 +163,26 @@ Result<void> DiskStore::deliver_now(DiskContent& content, const std::string& des
   return {};
 }
 
+Result<void> DiskStore::share_now(DiskContent& content, DataFile& file,
+                                  const std::string& destination) {
+  if (auto synced = content.sync(); !synced) return synced;
+  // Before anybody can reach it: no read escapes the check.
+  if (auto frozen = file.freeze(); !frozen) return frozen;
+  const Result<bool> moved = deliver_move(file.path(), file.fd(), destination);
+  if (!moved) return tl::unexpected(moved.error());
+  const core::Content& what = content.content();
+  if (!*moved) {
+    auto copied = deliver_copy(file.fd(), what.layout.size().value, destination);
+    if (copied) content.retire();
+    return copied;
+  }
+  content.retire();
+  // Erased now and not at the close, which a crash may prevent. If that fails, the record is found
+  // to be empty later, as there is no data file.
+  (void)shared_->index->erase(what.id);
+  return {};
+}
+
 void DiskStore::close(const std::shared_ptr<ports::ContentStore>& content, Done done) {
   service_->post([this, mine = std::static_pointer_cast<DiskContent>(content),
                   done = std::move(done)]() mutable { done(close_now(*mine)); });
@@ -165,6 +191,7 @@ void DiskStore::close(const std::shared_ptr<ports::ContentStore>& content, Done 
 Result<void> DiskStore::close_now(DiskContent& content) {
   const std::lock_guard operation(content.operation_mutex());
   if (content.file() == nullptr) return {};
+  if (content.retired()) return forget(content);
   Result<void> closed = content.close();
   release(content.content().id);
   return closed;

@@ -20,6 +20,7 @@
 
 namespace lanward::store {
 
+class DataFile;
 class DirectoryLock;
 class DiskContent;
 class WorkerPool;
@@ -62,6 +63,8 @@ class DiskStore final : public ports::PieceStore {
                                                                       ports::FactSink facts);
   [[nodiscard]] Result<void> deliver_now(DiskContent& content, const std::string& destination,
                                          ports::Delivery how);
+  [[nodiscard]] Result<void> share_now(DiskContent& content, DataFile& file,
+                                       const std::string& destination);
   [[nodiscard]] Result<void> close_now(DiskContent& content);
   [[nodiscard]] Result<void> purge_now(DiskContent& content);
   [[nodiscard]] Result<void> forget(DiskContent& content);

@@ -15,6 +15,7 @@
 
 #include "engine/ports/content_store.h"
 #include "tests/support/store_content.h"
+#include "tests/support/temporary_directory.h"
 
 namespace lanward::test {
 
@@ -70,6 +71,10 @@ class ContentStoreContract : public testing::TestWithParam<StoreFactory> {
   }
   Result<void> purge(const Store& content) {
     return finish([&](auto done) { under_test_->store().purge(content, std::move(done)); });
+  }
+  Result<void> deliver(const Store& content, const std::string& to, ports::Delivery how) {
+    return finish(
+        [&](auto done) { under_test_->store().deliver(content, to, how, std::move(done)); });
   }
   Hashes hashes(const Store& content, std::uint32_t piece) {
     std::optional<Hashes> result;
@@ -417,6 +422,30 @@ TEST_P(ContentStoreContract, PurgeForgetsEverything) {
   const Store again = open(file);
   EXPECT_TRUE(again->verified().empty());
   EXPECT_EQ(hashes(again, 0).error().code, ErrorCode::invalid_state);
+}
+
+TEST_P(ContentStoreContract, WhatIsSharedIsReadUntilItIsClosedAndThenForgotten) {
+  const support::TemporaryDirectory out;
+  for (const bool with_purge : {false, true}) {
+    const TestFile file = make_file(kPiece * 3, kPiece, with_purge ? 2 : 1);
+    const Store content = open(file);
+    const std::size_t before = record_.look([&] { return record_.verified.size(); });
+    EXPECT_FALSE(deliver(content, out.path("early"), ports::Delivery::share));
+    send(content, file.bytes, {0, file.bytes.size()});
+    ASSERT_TRUE(wait_verified(before + 3));
+    ASSERT_TRUE(deliver(content, out.path("file"), ports::Delivery::share));
+    std::byte b{};
+    EXPECT_TRUE(content->read(core::PieceIndex{2}, kPiece - 1, std::span(&b, 1), false));
+    EXPECT_TRUE(hashes(content, 1));
+    EXPECT_TRUE(content->verified().full());
+    EXPECT_EQ(account(content, kOrigin).useful.value, file.bytes.size());
+    EXPECT_FALSE(try_open(file.content));  // in use
+    EXPECT_FALSE(deliver(content, out.path("again"), ports::Delivery::keep));
+    ASSERT_TRUE(with_purge ? purge(content) : close(content));
+    EXPECT_EQ(content->read(core::PieceIndex{0}, 0, std::span(&b, 1), false).error().code,
+              ErrorCode::invalid_state);
+    EXPECT_TRUE(open(file)->verified().empty());
+  }
 }
 
 TEST_P(ContentStoreContract, RunsTasksOnWorkers) {

@@ -51,6 +51,43 @@ class Peers(LanwardTest):
         self.assertGreater(served, 0)
         self.assertLessEqual(served, summary["bytes_from_peers"])
 
+    def test_one_that_shares_has_a_single_copy_on_its_disk_and_serves_that(self):
+        origin = self.start_origin()
+        published = self.publish(origin, 32 * MIB + 1)
+        home = self.directory("home")
+        first = self.start_get(published.url, home / "one.img", "--share", "forever")
+        first.wait_event("sharing")
+        allocated = sum(path.stat().st_blocks * 512 for path in home.rglob("*"))
+        self.assertLess(allocated, published.size + 4 * MIB)
+        # Moved and deleted, it is still there for peers.
+        (home / "one.img").rename(home / "elsewhere.img")
+        output = self.root / "two.img"
+        for number in range(2):
+            summary = self.get(published.torrent, output, "--no-cdn", "--peer",
+                               first.address).summary
+            self.check_delivered(published, output, summary)
+            self.assertEqual(summary["bytes_from_origin"], 0)
+            if number == 0:
+                (home / "elsewhere.img").unlink()
+                output.unlink()
+        self.stop_sharing(first)
+        self.assertEqual(os.listdir(home), [])
+
+    def test_a_file_that_is_changed_while_it_is_shared_is_served_to_nobody(self):
+        origin = self.start_origin()
+        published = self.publish(origin, 8 * MIB)
+        first = self.start_get(published.url, self.root / "one.img", "--share", "forever")
+        first.wait_event("sharing")
+        with open(self.root / "one.img", "r+b") as changed:
+            changed.write(b"this is mine now")
+        output = self.root / "two.img"
+        summary = self.get(published.url, output, "--peer", first.address).summary
+        self.check_delivered(published, output, summary)
+        self.assertEqual((summary["bytes_from_peers"], summary["wasted"]), (0, 0))
+        self.stop_sharing(first)
+        self.assertEqual((self.root / "one.img").read_bytes()[:16], b"this is mine now")
+        self.assertEqual((self.root / "one.img").stat().st_size, published.size)
+
     def test_a_peer_that_is_killed_in_the_middle_is_replaced_by_the_origin(self):
         origin = self.start_origin()
         published = self.publish(origin, 64 * MIB)

@@ -341,6 +341,60 @@ TEST_F(JobTest, AConsumingEngineGivesTheDataFileAway) {
   EXPECT_TRUE(store_.pieces.empty());
 }
 
+TEST_F(JobTest, AConsumingEngineSharesTheFileItHasGivenAway) {
+  restart({.keep_delivered = false});
+  FileSpec file = spec();
+  file.share_after_complete = true;
+  start(std::move(file));
+  serve_all();
+  const std::uint64_t received = job_->progress().origin_bytes;
+  ASSERT_TRUE(*finish(&Job::complete));
+  EXPECT_EQ(store_.delivered.at("/out/file"), ports::Delivery::share);
+  EXPECT_EQ(swarm_.members, 1);
+  EXPECT_EQ(store_.closes, 0) << "peers still read it";
+  EXPECT_EQ(job_->progress().origin_bytes, received);
+  engine_->close([] {});
+  loop_.run();
+  EXPECT_EQ(swarm_.members, 0);
+  EXPECT_EQ(store_.closes, 1);
+  EXPECT_EQ(store_.purges, 0);
+  EXPECT_TRUE(store_.pieces.empty());
+}
+
+TEST_F(JobTest, CancellingAJobOfWhichAFileIsSharedLetsGoOfThatFile) {
+  restart({.keep_delivered = false});
+  FileSpec first = spec();
+  first.share_after_complete = true;
+  FileSpec second = spec();
+  second.manifest->content.id.fill(2);
+  second.destination = "/out/second";
+  ASSERT_TRUE(job_->add_file(first));
+  ASSERT_TRUE(job_->add_file(second));
+  ASSERT_TRUE(job_->resume());
+  loop_.run();
+  serve_all();
+  store_.refused_destination = "/out/second";
+  ASSERT_FALSE(*finish(&Job::complete));
+  EXPECT_EQ(store_.delivered.at("/out/file"), ports::Delivery::share);
+  ASSERT_TRUE(*finish(&Job::cancel));
+  EXPECT_EQ(swarm_.members, 0);
+  EXPECT_EQ(store_.closes, 1) << "of the shared file";
+  EXPECT_EQ(store_.purges, 1) << "of the other";
+  EXPECT_TRUE(store_.pieces.empty());
+}
+
+TEST_F(JobTest, AKeepingEngineSharesFromItsCache) {
+  FileSpec file = spec();
+  file.share_after_complete = true;
+  start(std::move(file));
+  serve_all();
+  ASSERT_TRUE(*finish(&Job::complete));
+  EXPECT_EQ(store_.delivered.at("/out/file"), ports::Delivery::keep);
+  engine_->close([] {});
+  loop_.run();
+  EXPECT_EQ(store_.pieces.size(), 1U);
+}
+
 TEST_F(JobTest, FilesAreFetchedOneAfterTheOther) {
   FileSpec second = spec();
   second.manifest->content.id.fill(2);

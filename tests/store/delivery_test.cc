@@ -1,9 +1,14 @@
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <thread>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using ports::Delivery;
 
-class DeliveryTest : public DiskStoreTest, public testing::WithParamInterface<Delivery> {
+class DeliveryFixture : public DiskStoreTest {
  protected:
   void SetUp() override {
     start();
@@ -42,6 +47,8 @@ class DeliveryTest : public DiskStoreTest, public testing::WithParamInterface<De
   const std::string out_ = dir_.path("out");
 };
 
+class DeliveryTest : public DeliveryFixture, public testing::WithParamInterface<Delivery> {};
+
 TEST_P(DeliveryTest, PutsTheWholeFileInPlace) {
   const TestFile file = make_file(9 * kTestPiece + 123, kTestPiece);
   const Store content = complete(file);
@@ -57,10 +64,11 @@ TEST_P(DeliveryTest, PutsTheWholeFileInPlace) {
   const bool kept = GetParam() == Delivery::keep;
   EXPECT_EQ(fs::exists(data_path(file)), kept);
   std::byte b{};
-  EXPECT_EQ(content->read(core::PieceIndex{0}, 0, std::span(&b, 1), false).has_value(), kept);
-  if (!kept) {
-    EXPECT_TRUE(open(file)->verified().empty());
-  }
+  EXPECT_EQ(content->read(core::PieceIndex{0}, 0, std::span(&b, 1), false).has_value(),
+            GetParam() != Delivery::consume);
+  ASSERT_TRUE(close(content));
+  EXPECT_EQ(open(file)->verified().full(), kept);
+  expect_file(out_ + "/file.bin", file);
 }
 
 TEST_P(DeliveryTest, DeliversAnEmptyFile) {
@@ -133,17 +141,197 @@ TEST_P(DeliveryTest, DeliversToAnotherFileSystem) {
   std::string pattern = "/dev/shm/lanward-XXXXXX";
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
   const TestFile file = make_file(5 * kTestPiece + 1, kTestPiece);
-  const auto delivered = deliver(complete(file), pattern + "/file", GetParam());
+  const Store content = complete(file);
+  const auto delivered = deliver(content, pattern + "/file", GetParam());
   EXPECT_TRUE(delivered) << delivered.error().message;
   expect_file(pattern + "/file", file);
-  EXPECT_EQ(fs::exists(data_path(file)), GetParam() == Delivery::keep);
+  // Where a rename is not possible the cache serves its own copy.
+  EXPECT_EQ(fs::exists(data_path(file)), GetParam() != Delivery::consume);
   fs::remove_all(pattern);
+  std::byte b{};
+  EXPECT_EQ(content->read(core::PieceIndex{5}, 0, std::span(&b, 1), false).has_value(),
+            GetParam() != Delivery::consume);
+  ASSERT_TRUE(close(content));
+  EXPECT_EQ(fs::exists(data_path(file)), GetParam() == Delivery::keep);
 }
 
-INSTANTIATE_TEST_SUITE_P(Both, DeliveryTest, testing::Values(Delivery::keep, Delivery::consume),
-                         [](const auto& how) {
-                           return std::string(how.param == Delivery::keep ? "Keep" : "Consume");
+INSTANTIATE_TEST_SUITE_P(All, DeliveryTest,
+                         testing::Values(Delivery::keep, Delivery::consume, Delivery::share),
+                         [](const auto& how) -> std::string {
+                           if (how.param == Delivery::keep) return "Keep";
+                           return how.param == Delivery::consume ? "Consume" : "Share";
                          });
+
+class SharedDelivery : public DeliveryFixture {
+ protected:
+  Store share(const TestFile& file) {
+    Store content = complete(file);
+    const auto delivered = deliver(content, destination_, Delivery::share);
+    EXPECT_TRUE(delivered) << delivered.error().message;
+    return content;
+  }
+  static Result<std::vector<std::byte>> read(const Store& content, const TestFile& file,
+                                             std::uint32_t piece, bool cached_only = false) {
+    std::vector<std::byte> bytes(file.piece(piece).size());
+    const auto outcome = content->read(core::PieceIndex{piece}, 0, bytes, cached_only);
+    if (!outcome) return tl::unexpected(outcome.error());
+    return bytes;
+  }
+  static void expect_served(const Store& content, const TestFile& file) {
+    for (std::uint32_t p = 0; p < file.content.layout.piece_count(); ++p) {
+      const auto bytes = read(content, file, p);
+      ASSERT_TRUE(bytes) << bytes.error().message;
+      EXPECT_TRUE(std::ranges::equal(*bytes, file.piece(p)));
+    }
+  }
+  void overwrite(std::uint64_t at, std::size_t size) const {
+    std::fstream out(destination_, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(at));
+    out << std::string(size, 'x');
+  }
+  const std::string destination_ = out_ + "/file";
+};
+
+TEST_F(SharedDelivery, IsServedWhereverTheUserPutsTheFile) {
+  const TestFile file = make_file(4 * kTestPiece + 5, kTestPiece);
+  const Store content = share(file);
+  ASSERT_EQ(::chmod(destination_.c_str(), 0444), 0);
+  fs::rename(destination_, out_ + "/moved");
+  expect_served(content, file);
+  fs::remove(out_ + "/moved");
+  expect_served(content, file);
+  EXPECT_TRUE(close(content));
+  EXPECT_EQ(files_in(out_), 0U);
+}
+
+TEST_F(SharedDelivery, KeepsNoDescriptorThatCouldWriteTheFile) {
+  const TestFile file = make_file(kTestPiece, kTestPiece);
+  const Store content = share(file);
+  struct stat wanted {};
+  ASSERT_EQ(::stat(destination_.c_str(), &wanted), 0);
+  int seen = 0;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    struct stat s {};
+    if (::fstat(fd, &s) != 0 || s.st_dev != wanted.st_dev || s.st_ino != wanted.st_ino) continue;
+    ++seen;
+    EXPECT_EQ(::fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    EXPECT_EQ(::fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+  }
+  EXPECT_EQ(seen, 1);
+  EXPECT_TRUE(close(content));
+}
+
+TEST_F(SharedDelivery, ServesNothingOfAFileThatWasChanged) {
+  const std::pair<const char*, std::function<void()>> changes[] = {
+      {"one byte", [&] { overwrite(kTestPiece + 7, 1); }},
+      {"rewritten", [&] { overwrite(0, 3 * kTestPiece); }},
+      {"cut", [&] { fs::resize_file(destination_, kTestPiece + 1); }},
+      {"emptied and filled again",
+       [&] {
+         fs::resize_file(destination_, 0);
+         fs::resize_file(destination_, 3 * kTestPiece);
+       }},
+      {"longer", [&] { overwrite(3 * kTestPiece, 1); }},
+      {"through memory",
+       [&] {
+         const int fd = ::open(destination_.c_str(), O_RDWR | O_CLOEXEC);
+         void* const map = ::mmap(nullptr, kTestPiece, PROT_WRITE, MAP_SHARED, fd, 0);
+         ASSERT_NE(map, MAP_FAILED);
+         static_cast<char*>(map)[9] = 'x';
+         ::munmap(map, kTestPiece);
+         ::close(fd);
+       }},
+  };
+  std::uint64_t seed = 0;
+  for (const auto& [how, change] : changes) {
+    SCOPED_TRACE(how);
+    const TestFile file = make_file(3 * kTestPiece, kTestPiece, ++seed);
+    const Store content = share(file);
+    expect_served(content, file);
+    change();
+    for (std::uint32_t p = 0; p < 3; ++p) {
+      EXPECT_EQ(read(content, file, p).error().code, ErrorCode::disk_io) << p;
+      EXPECT_FALSE(read(content, file, p, true)) << p;
+    }
+    const auto size = fs::file_size(destination_);
+    EXPECT_TRUE(close(content));
+    EXPECT_EQ(fs::file_size(destination_), size) << "the file is the user's";
+    EXPECT_TRUE(open(file)->verified().empty());
+  }
+}
+
+TEST_F(SharedDelivery, NoHashesAreTakenOfAFileThatWasChanged) {
+  const TestFile file = make_file(2 * kTestPiece, kTestPiece);
+  ASSERT_TRUE(close(complete(file)));
+  const Store content = open(file);  // The hashes are not at hand any more.
+  ASSERT_TRUE(deliver(content, destination_, Delivery::share));
+  overwrite(0, 1);
+  const auto hashes = outcome<Result<std::vector<core::Digest>>>(
+      [&](auto done) { content->block_hashes(core::PieceIndex{0}, std::move(done)); });
+  ASSERT_FALSE(hashes);
+  EXPECT_EQ(hashes.error().code, ErrorCode::disk_io);
+}
+
+TEST_F(SharedDelivery, NoReaderEverGetsAByteOfAChange) {
+  const TestFile file = make_file(32 * kTestPiece, kTestPiece);
+  const Store content = complete(file);
+  std::atomic<bool> stop{false};
+  std::atomic<int> wrong{0};
+  std::vector<std::jthread> readers;
+  for (const bool cached_only : {false, true}) {
+    readers.emplace_back([&, cached_only] {
+      for (std::uint32_t p = 0; !stop; p = (p + 1) % 32) {
+        const auto bytes = read(content, file, p, cached_only);
+        if (bytes && !std::ranges::equal(*bytes, file.piece(p))) ++wrong;
+      }
+    });
+  }
+  ASSERT_TRUE(deliver(content, destination_, Delivery::share));
+  overwrite(0, 32 * kTestPiece);
+  for (int i = 0; i < 100; ++i) (void)read(content, file, 31);
+  stop = true;
+  readers.clear();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_FALSE(read(content, file, 0));
+}
+
+TEST_F(SharedDelivery, ALaterDeliveryToTheSamePlaceReplacesTheNameAlone) {
+  const TestFile old_file = make_file(2 * kTestPiece, kTestPiece, 1);
+  const TestFile new_file = make_file(2 * kTestPiece + 1, kTestPiece, 2);
+  const Store content = share(old_file);
+  ASSERT_TRUE(deliver(complete(new_file), destination_, Delivery::consume));
+  expect_served(content, old_file);
+  ASSERT_TRUE(purge(content));
+  expect_file(destination_, new_file);
+}
+
+TEST_F(SharedDelivery, AStoreThatEndsLeavesTheUserHisFileAndNothingElse) {
+  const TestFile file = make_file(2 * kTestPiece, kTestPiece);
+  const Store content = share(file);
+  store_.reset();
+  expect_file(destination_, file);
+  EXPECT_EQ(files_in(dir_.path("cache/data")), 0U);
+  start();
+  EXPECT_TRUE(open(file)->verified().empty());
+  expect_file(destination_, file);
+}
+
+TEST_F(SharedDelivery, AfterACrashTheContentIsFoundToBeEmpty) {
+  const TestFile file = make_file(2 * kTestPiece, kTestPiece);
+  const Store content = share(file);
+  // What a process that is killed now leaves behind.
+  fs::copy(dir_.path("cache"), dir_.path("left"), fs::copy_options::recursive);
+  store_.reset();
+  fs::remove_all(dir_.path("cache"));
+  fs::rename(dir_.path("left"), dir_.path("cache"));
+  start();
+  const Store again = open(file);
+  EXPECT_TRUE(again->verified().empty());
+  send_and_wait(again, file, 0, 2);
+  ASSERT_TRUE(deliver(again, destination_, Delivery::share));
+  expect_served(again, file);
+}
 
 }  // namespace
 }  // namespace lanward::test

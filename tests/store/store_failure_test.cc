@@ -183,7 +183,7 @@ TEST_F(FullDisk, ADeliveryThatDoesNotFitLeavesNothingBehind) {
   const TestFile file = make_file(8 * core::kMiB, 256 * 1024);
   const Store content = open(file);
   send_and_wait(content, file, 0, file.content.layout.piece_count());
-  for (const auto how : {ports::Delivery::keep, ports::Delivery::consume}) {
+  for (const auto how : {ports::Delivery::keep, ports::Delivery::consume, ports::Delivery::share}) {
     const auto delivered = deliver(content, mount_point_ + "/file", how);
     ASSERT_FALSE(delivered);
     EXPECT_EQ(delivered.error().code, ErrorCode::disk_full) << delivered.error().message;

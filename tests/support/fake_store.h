@@ -129,13 +129,18 @@ class FakeStore final : public ports::PieceStore {
   void deliver(const std::shared_ptr<ports::ContentStore>& content, std::string destination,
                ports::Delivery how, Done done) override {
     if (deliver_error) return done(tl::unexpected(*deliver_error));
+    if (destination == refused_destination) {
+      return done(fail(ErrorCode::destination, "the fake refuses " + destination));
+    }
     delivered[destination] = how;
     if (how == ports::Delivery::consume) pieces.erase(ids_.at(content.get()));
+    if (how == ports::Delivery::share) given_away_.insert(content.get());
     done({});
   }
   void close(const std::shared_ptr<ports::ContentStore>& content, Done done) override {
     ++closes;
     pieces[ids_.at(content.get())] = content->verified();
+    if (given_away_.contains(content.get())) pieces.erase(ids_.at(content.get()));
     done({});
   }
   void purge(const std::shared_ptr<ports::ContentStore>& content, Done done) override {
@@ -149,6 +154,7 @@ class FakeStore final : public ports::PieceStore {
   int purges = 0;
   std::optional<Error> open_error;
   std::optional<Error> deliver_error;
+  std::string refused_destination;
   std::map<std::uint32_t, int> bad_pieces;
   std::map<std::string, ports::Delivery> delivered;
   std::map<core::Digest, core::PieceSet> pieces;  // what is in the cache while nobody has it open
@@ -156,6 +162,7 @@ class FakeStore final : public ports::PieceStore {
 
  private:
   std::map<const ports::ContentStore*, core::Digest> ids_;
+  std::set<const ports::ContentStore*> given_away_;  // forgotten when they are closed
 };
 
 }  // namespace lanward::testing

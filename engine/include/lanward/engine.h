@@ -20,8 +20,8 @@ struct EngineOptions {
   // Directory of the piece cache; created if missing. One engine at a time may own it.
   std::string cache_directory = {};
   // Keep delivered content in the cache (complete() clones or copies). False: complete() moves the
-  // data file to its destination where the file system allows it and the cache forgets the content,
-  // unless the file is still shared.
+  // data file to its destination where the file system allows it and the cache forgets the content;
+  // a shared file is then served from its destination, as long as nobody changes it.
   bool keep_delivered = true;
   // ADDRESS:PORT the engine accepts peers on; port 0: any free port. Empty: 0.0.0.0:0.
   // "[ADDRESS]:PORT" for IPv6.

@@ -338,8 +338,10 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const Duration patience = active ? policy_.lease_patience_active : policy_.lease_patience;
   const Duration spread{(patience.count() / 1024) * static_cast<std::int64_t>(place_ >> 22U)};
   const Instant last_byte = std::max(last_peer_byte_, last_origin_byte_);
+  // Fetching for oneself is no help while the origin answers nobody.
+  const bool helpless = origin->failures > 0 || origin_silent(now);
   const bool stalled =
-      now - std::max(last_byte, started_ + policy_.http_delay) >= patience + spread;
+      !helpless && now - std::max(last_byte, started_ + policy_.http_delay) >= patience + spread;
 
   const bool judged = now - owed_since_ >= policy_.lease_patience + spread;
   const std::uint64_t least = measured == 0 ? policy_.peer_rate_probe.value

@@ -333,7 +333,7 @@ void MachineChecker::count_pulling(bool before) {
   if (before == after) return;
   site_.pulling_ += after ? 1U : ~0U;
   site_.figures_.pullers_most = std::max(site_.figures_.pullers_most, site_.pulling_);
-  const std::uint32_t most = site_.scenario_.policy.pullers;
+  const std::uint32_t most = site_.scenario_.policy.pullers_max;
   if (!after || site_.pulling_ <= most || !site_.undisturbed_) return;
   // Whom a newcomer of a lower rank displaces ends what it has begun.
   if (site_.queue_.now() < site_.last_willing_ + kDisplaced) return;

@@ -29,6 +29,9 @@ struct Policy {
   // many, each piece takes longer to arrive and so to be shared. Four to eight are best for every
   // size of site.
   std::uint32_t pullers = 8;
+  // So many where more pullers make the site faster: connections or machines may have limits of
+  // their own. pullers..16.
+  std::uint32_t pullers_max = 16;
 
   // Bytes in flight to the pullers last no longer than this at the site's rate, 0.1..60 s: on a
   // slow WAN fewer pullers, so that pieces become shareable early.

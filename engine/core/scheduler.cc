@@ -264,6 +264,7 @@ void Scheduler::plan(Instant now) {
   if (requests_.live().size() > requests) last_request_ = now;
   if (origin != nullptr && (puller_.busy() || roster_.any_links())) {
     roster_.set_rate(requests_.live().empty() ? ByteRate{} : origin->rate.rate(now));
+    roster_.set_work(ByteCount{std::uint64_t{board_.free().count()} * layout_.piece_bytes()});
     claims_.set_piece_time(puller_.piece_time());
   }
   for (const auto& due : {peers_.next_due(), claims_.next_due(), roster_.next_due()}) {

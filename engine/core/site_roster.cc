@@ -28,6 +28,11 @@ constexpr Duration kDialInterval = std::chrono::seconds{1};
 constexpr Duration kDistrust = std::chrono::seconds{60};
 // Members remembered by hearsay: four tables' worth.
 constexpr std::size_t kHeardMax = 4 * kRosterEntriesMax;
+// A trial of more pullers: long enough for their first ranges and a beat; the pause after one that
+// brought nothing; and what must be left to do for one.
+constexpr Duration kClimbTrial = std::chrono::seconds{3};
+constexpr Duration kClimbPause = std::chrono::seconds{10};
+constexpr std::uint64_t kClimbWorkSeconds = 8;
 // How long fewer pullers are left alone after the origin has asked for less.
 constexpr Duration kSlowDown = std::chrono::seconds{30};
 
@@ -53,7 +58,9 @@ SiteRoster::SiteRoster(const Content& content, PeerKey self, const Policy& polic
       started_(now),
       count_(policy.pullers),
       changed_at_(now),
-      next_beat_(now + kBeatInterval) {}
+      next_beat_(now + kBeatInterval),
+      target_(policy.pullers),
+      climb_at_(now + kClimbTrial) {}
 
 void SiteRoster::set_willing(bool willing) {
   if (willing_ == willing) return;
@@ -218,29 +225,63 @@ void SiteRoster::rank_members(Instant now) {
   }
 }
 
-// The median of what the candidates think, each from what it heard of the rates.
+// The median of what the candidates think, each from what it heard of the rates; more if the one of
+// the lowest rank tries that.
 void SiteRoster::choose_count(Instant now) {
-  std::uint32_t own = policy_.pullers;
-  std::uint32_t reports = rate_.value > 0 ? 1 : 0;
-  std::vector<std::uint32_t> votes;
+  climb(now);
+  std::vector<std::uint32_t> votes{own_vote(now)};
+  std::uint32_t lowest =
+      leads() ? std::min(target_,
+                         votes.front() == policy_.pullers ? policy_.pullers_max : votes.front())
+              : 0;
   for (const auto& [key, heard] : heard_) {
-    if (!fresh(heard, now)) continue;
-    reports += heard.rate_kib > 0 ? 1 : 0;
-    if (heard.pullers > 0) votes.push_back(std::min<std::uint32_t>(heard.pullers, policy_.pullers));
+    if (!fresh(heard, now) || heard.pullers == 0) continue;
+    const auto vote = std::min<std::uint32_t>(heard.pullers, policy_.pullers_max);
+    votes.push_back(std::min(vote, policy_.pullers));
+    if (!ranking_.empty() && key == ranking_.front().key) lowest = vote;
   }
+  std::sort(votes.begin(), votes.end());
+  count_ = std::max({1U, votes[votes.size() / 2], lowest});
+}
+
+std::uint32_t SiteRoster::own_vote(Instant now) {
+  std::uint32_t own = std::min(policy_.pullers, count_);
+  std::size_t reports = rate_.value > 0 ? 1 : 0;
+  for (const auto& [key, heard] : heard_)
+    reports += fresh(heard, now) && heard.rate_kib > 0 ? 1 : 0;
   if (reports * 2 > pullers().size()) {
     const auto ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(policy_.pullers_in_flight).count();
     const std::uint64_t in_flight =
         site_rate().value * static_cast<std::uint64_t>(ms) / 1000 / piece_bytes_;
     own = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(in_flight, 1, policy_.pullers));
-  } else {
-    own = std::min(own, count_);
   }
-  if (now < slow_until_) own = std::min(own, slow_count_);
-  votes.push_back(own);
-  std::sort(votes.begin(), votes.end());
-  count_ = std::max(1U, votes[votes.size() / 2]);
+  return now < slow_until_ ? std::min(own, slow_count_) : own;
+}
+
+bool SiteRoster::leads() const {
+  return !ranking_.empty() && ranking_.front().key == self_ && !ranking_.front().link;
+}
+
+// On a shared WAN more pullers bring nothing; where each connection or machine has a limit of its
+// own they do. Nobody can tell but by trying, and only a long download has the time.
+void SiteRoster::climb(Instant now) {
+  if (!leads() || now < climb_at_) return;
+  const std::uint64_t rate = site_rate().value;
+  if (climbed_from_ != 0) {
+    const bool pays = rate * 4 >= climb_base_.value * 5;
+    if (!pays) target_ = climbed_from_;
+    climbed_from_ = 0;
+    climb_at_ = pays ? now : now + kClimbPause;
+    return;
+  }
+  const bool room = ranking_.size() > count_ && 2 * target_ <= policy_.pullers_max;
+  const bool steady = count_ == target_ && now >= slow_until_;
+  if (!room || !steady || rate == 0 || work_.value / rate < kClimbWorkSeconds) return;
+  climbed_from_ = target_;
+  climb_base_ = ByteRate{rate};
+  target_ *= 2;
+  climb_at_ = now + kClimbTrial;
 }
 
 std::span<const SiteRoster::Member> SiteRoster::pullers() const {
@@ -261,7 +302,8 @@ void SiteRoster::set_pullers(Instant now) {
     pulls_ = pulls_ || (member.key == self_ && !member.link);
   }
   watchers_.clear();
-  const std::size_t n = std::min<std::size_t>(2 * std::size_t{policy_.pullers}, ranking_.size());
+  const std::size_t circle = 2 * std::size_t{std::max(count_, policy_.pullers)};
+  const std::size_t n = std::min(circle, ranking_.size());
   for (std::size_t i = 0; i < n; ++i) {
     if (ranking_[i].link) watchers_.push_back(*ranking_[i].link);
   }
@@ -309,7 +351,7 @@ Roster SiteRoster::table(Instant now) const {
       entry.pullers = it->second.pullers;
     }
     roster.entries.push_back(entry);
-    if (roster.entries.size() >= 2 * std::size_t{policy_.pullers}) break;
+    if (roster.entries.size() >= 2 * std::size_t{std::max(count_, policy_.pullers)}) break;
   }
   return roster;
 }

@@ -36,6 +36,8 @@ class SiteRoster {
   void set_willing(bool willing);
   // What this peer tells about itself.
   void set_rate(ByteRate rate) { rate_ = rate; }
+  // What the site has still to fetch, as far as this peer knows.
+  void set_work(ByteCount work) { work_ = work; }
   // The origin asks for less: half as many pullers for a while.
   void slow_down(Instant now);
 
@@ -96,6 +98,9 @@ class SiteRoster {
   void sum_rates(Instant now);
   void rank_members(Instant now);
   void choose_count(Instant now);
+  [[nodiscard]] std::uint32_t own_vote(Instant now);
+  [[nodiscard]] bool leads() const;
+  void climb(Instant now);
   void set_pullers(Instant now);
   void dial(Instant now);
   void beat(Instant now);
@@ -112,6 +117,7 @@ class SiteRoster {
 
   bool willing_ = false;
   ByteRate rate_;
+  ByteCount work_;
   std::uint32_t beat_ = 0;
   std::map<SourceId, Link> links_;
   std::map<PeerKey, Heard> heard_;
@@ -129,6 +135,11 @@ class SiteRoster {
   Instant next_beat_;
   Instant slow_until_;
   std::uint32_t slow_count_ = 0;
+  // More pullers on trial, by the peer of the lowest rank.
+  std::uint32_t target_;
+  std::uint32_t climbed_from_ = 0;  // 0: no trial
+  ByteRate climb_base_;
+  Instant climb_at_;  // when the trial ends, or the next may begin
   std::optional<Instant> relay_at_;
   bool relay_to_all_ = false;
 };

@@ -25,8 +25,8 @@ struct SwarmRequest {
 };
 
 // Membership of one transfer in a swarm. Loop thread only. Blocks from peers go to the store;
-// facts (PeerJoined, PeerLeft, PeerHas..., PeerMessage, PeerProgressed) to the sink. Destroying it without
-// leave() leaves too.
+// facts (PeerJoined, PeerLeft, PeerHas..., PeerMessage, PeerProgressed) to the sink. Destroying it
+// without leave() leaves too.
 class SwarmMember {
  public:
   virtual ~SwarmMember() = default;

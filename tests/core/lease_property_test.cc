@@ -41,6 +41,7 @@ LeasePlan clean_plan(std::uint64_t seed) {
   plan.message_max = between(chance, 500us, 20ms);
   constexpr std::uint32_t kPullers[] = {1, 2, 3, 8};
   plan.policy.pullers = kPullers[chance.below(4)];
+  plan.policy.pullers_max = plan.policy.pullers;  // a trial of more would be allowed otherwise
   if (one_in(chance, 6)) plan.policy.http_delay = between(chance, 100ms, 2s);
   const Duration spread = one_in(chance, 3) ? Duration{2s} : Duration{30ms};
   for (std::uint64_t i = 0; i < machines; ++i) {

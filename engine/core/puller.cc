@@ -26,6 +26,8 @@ constexpr Duration kAssistInterval = std::chrono::milliseconds{100};
 constexpr Duration kLateGrace = std::chrono::milliseconds{300};
 constexpr Duration kLateUnknown = std::chrono::seconds{2};
 constexpr Duration kReportInterval = std::chrono::seconds{1};
+// A piece that would take longer than this is not waited for if a peer has it.
+constexpr Duration kLateSelf = std::chrono::seconds{1};
 // Peers that are told of a claim outside the pullers' circle.
 constexpr std::size_t kToldMax = 64;
 
@@ -79,6 +81,7 @@ void Puller::plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wa
     if (first && requests_.in_flight(origin->id) == 0) begin_whole_file(*origin);
     return;
   }
+  yield_late(*origin, now);
   fetch_settled(*origin, now);
   claim_next(mode, *origin, now, wake);
   fetch_settled(*origin, now);
@@ -312,6 +315,7 @@ void Puller::fetch_settled(OriginBook::Origin& origin, Instant now) {
     if (run.request || now < run.fetch_at) continue;
     if (run.mode == ClaimMode::lease) drop_lost(run);
     if (run.pieces.empty()) continue;
+    run.begun_at = now;
     run.report_at = now + kReportInterval;
     begin(run, origin);
   }
@@ -494,6 +498,26 @@ bool Puller::hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Ins
   claim({piece, piece + 1}, ClaimMode::hedge, now);
   fetch_settled(origin, now);
   return true;
+}
+
+// A piece that crawls in from the origin while a peer has it already is the peer's to give.
+void Puller::yield_late(OriginBook::Origin& origin, Instant now) {
+  std::vector<RequestId> late;
+  for (const Run& run : runs_) {
+    if (!run.request || run.mode != ClaimMode::lease || now - run.begun_at < kLateSelf) continue;
+    const OriginRequest* request = requests_.find(*run.request);
+    if (request->progressed >= request->span.end) continue;
+    const PieceIndex piece = layout_.piece_at(request->progressed);
+    if (!board_.trusted(piece)) continue;
+    RateMeter meter = origin.rate;
+    const ByteRate rate{meter.rate(now).value / requests_.live().size()};
+    const std::uint64_t left = layout_.bytes(piece).end - request->progressed;
+    if (time_for(left, rate) > kLateSelf) late.push_back(*run.request);
+  }
+  for (const RequestId id : late) {
+    commands_.emplace_back(CancelRequest{id});
+    end(id, false);
+  }
 }
 
 // For runs that take longer between pieces than others would wait.

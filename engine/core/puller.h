@@ -70,6 +70,7 @@ class Puller {
     bool cut = false;                  // ends before the end of the range that was asked for
     Instant fetch_at;                  // when the claim has settled
     std::optional<RequestId> request;  // nothing: not asked for yet
+    Instant begun_at;
     Instant report_at;                 // of progress, next
   };
 
@@ -85,6 +86,7 @@ class Puller {
   void claim(PieceSpan pieces, ClaimMode mode, Instant now);
   void assist(OriginBook::Origin& origin, Instant now, WakeUp& wake);
   bool hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Instant now);
+  void yield_late(OriginBook::Origin& origin, Instant now);
   void report(Instant now, WakeUp& wake);
   void shorten(Run& run, PieceIndex end);
   void unclaim(const Run& run, PieceSpan pieces);

@@ -141,6 +141,7 @@ class EventQueue {
     std::pop_heap(near_.begin(), near_.end(), later);
     const Entry entry = near_.back();
     near_.pop_back();
+    if (!near_.empty()) __builtin_prefetch(&slots_[near_.front().slot]);
     now_ = entry.when;
     --pending_;
     free_.push_back(entry.slot);

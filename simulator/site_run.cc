@@ -12,6 +12,9 @@ namespace lanward::simulator {
 
 namespace {
 
+// Nobody watches: progress is reported often enough to be exercised.
+constexpr core::Duration kProgressInterval{std::chrono::seconds{10}};
+
 constexpr const char* kUrl = "http://origin.sim/file";
 
 // Of an uplink and of the WAN, what a slow machine has.
@@ -73,7 +76,7 @@ void Machine::start_engine(const Scenario& s, MachineChecker& with) {
   checked_swarm = std::make_unique<CheckedSwarm>(with, swarm);
   engine = std::make_unique<jobs::Engine>(
       jobs::Ports{loop, *checked_origins, *checked_store, checked_swarm.get(), &simulated_sha256},
-      jobs::EngineSettings{.policy = s.policy},
+      jobs::EngineSettings{.policy = s.policy, .progress_interval = kProgressInterval},
       core::Seed{core::mix64(seed_of(s, Stream::engines) + place.host)});
 }
 

@@ -167,7 +167,9 @@ MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, c
   m->allowed = core::PieceSet(pieces);
   m->wanted = core::PieceSet(pieces);
   m->copies.assign(pieces, 0);
-  m->news_phase = core::Duration{static_cast<std::int64_t>(hash(id.value, 0) % kPhases)};
+  told_.emplace_back();
+  news_at_.push_back(core::Instant::max());
+  news_phase_.emplace_back(static_cast<std::int64_t>(hash(id.value, 0) % kPhases));
   members_.push_back(std::move(m));
   wake(queue_.now() + settings_.discovery, Wakeup::look, id);
   return id;
@@ -296,7 +298,10 @@ std::uint32_t Site::place_for(Member& m, const Member& other) {
   const auto known = std::find_if(m.neighbours.begin(), m.neighbours.end(),
                                   [&](const auto& n) { return n.host == other.place.host; });
   const auto index = static_cast<std::uint32_t>(known - m.neighbours.begin());
-  if (known == m.neighbours.end()) m.neighbours.emplace_back().host = other.place.host;
+  if (known != m.neighbours.end()) return index;
+  m.neighbours.emplace_back().host = other.place.host;
+  m.feeds.emplace_back();
+  m.have.resize(m.have.size() + m.offered.words().size());
   return index;
 }
 
@@ -306,29 +311,33 @@ void Site::open_end(Member& m, std::uint32_t index, const Member& other, std::ui
   n.member = other.id;
   n.back = back;
   n.session = session;
-  n.latency = latency(m.id, other.id);
   n.connected = true;
   n.cut = false;
   n.avoid_until = {};
-  n.has = core::PieceSet(m.offered.universe());
+  m.feeds[index] = {.from = other.id,
+                    .read = static_cast<std::uint32_t>(told_[other.id.value].size()),
+                    .open = true,
+                    .latency_in = latency(other.id, m.id),
+                    .latency_out = latency(m.id, other.id)};
   ++m.connected;
   tell(m, core::PeerJoined{.peer = source_of(index),
                            .address = address_of(n.host),
                            .endpoint = endpoint_of(n.host),
                            .leases = true});
-  queue_.after(latency(other.id, m.id), [this, at = m.id, index, session, pieces = other.offered] {
-    receive_bitfield(at, index, session, pieces);
-  });
+  queue_.after(m.feeds[index].latency_in,
+               [this, at = m.id, index, session, pieces = other.offered] {
+                 receive_bitfield(at, index, session, pieces);
+               });
 }
 
 // This end of the connection is given up.
 void Site::drop_end(Member& m, std::uint32_t index) {
   stop_request(m, index);
-  report(m);
+  report_source(m, index);
   Neighbour& n = m.neighbours[index];
   if (std::exchange(n.serving, false)) --m.uploads;
-  for (auto p = n.has.next(core::PieceIndex{0}); p; p = n.has.next(*p + 1)) --m.copies[p->value];
-  n.has = {};
+  forget_pieces(m, index);
+  m.feeds[index].open = false;
   n.connected = false;
   n.cut = false;
   --m.connected;
@@ -368,6 +377,7 @@ void Site::cut(Member& m, std::uint32_t index) {
 void Site::silence(Member& m, std::uint32_t index) {
   Neighbour& n = m.neighbours[index];
   n.cut = true;
+  m.feeds[index].open = false;
   if (n.asked && n.flow != FlowId{}) {
     take(m, index, network_.stop(n.flow).value);
     n.flow = {};

@@ -43,10 +43,10 @@ struct SwarmSettings {
   // many pieces, though others wait for it.
   core::Duration news_interval{std::chrono::milliseconds{1}};
   std::uint32_t slot_pieces = 4;
-  // The same in a site that is no full mesh; besides, news that the other end has told itself are
-  // not told to it.
-  core::Duration crowd_report_interval{std::chrono::milliseconds{500}};
-  core::Duration crowd_news_interval{std::chrono::milliseconds{10}};
+  // The same in a site that is no full mesh; besides, nobody is told of pieces that it has itself,
+  // and sources that have brought pieces take turns in the reports.
+  core::Duration crowd_report_interval{std::chrono::milliseconds{250}};
+  core::Duration crowd_news_interval{std::chrono::milliseconds{25}};
   std::uint32_t crowd_slot_pieces = 16;
   // Lease messages: a random delay on top of the latency, at most this; how many of a million are
   // lost; how many are late by up to one more latency, so that others overtake them.
@@ -150,27 +150,28 @@ class Site final : private FlowOwner, private EventHandler {
     FlowId flow;
     core::Instant asked_at;
     core::Instant avoid_until;
-    core::Duration latency{0};  // of a message to the neighbour
-    core::Instant message_at;   // arrival of the latest lease message to the neighbour
-    core::PieceSet has;
+    core::Instant message_at;  // arrival of the latest lease message to the neighbour
     std::uint64_t received = 0;
     std::uint64_t wasted = 0;
     std::uint64_t served = 0;
   };
-  // A piece that a neighbour has, on its way to the member.
-  struct News {
-    core::Instant due;
-    std::uint32_t from = 0;
-    std::uint32_t session = 0;
+  // What a member has told its neighbours. It is written once, and each neighbour reads on from
+  // where it was: a large site has tens of millions of such messages.
+  struct Told {
+    core::Instant at;
     core::PieceIndex piece;
+  };
+  // The part of a Neighbour that news touch, in a list of its own for the sake of the cache.
+  struct Feed {
+    MemberId from;
+    std::uint32_t read = 0;  // of what that one has told
+    bool open = false;       // connected and not cut
+    core::Duration latency_in{0};
+    core::Duration latency_out{0};
   };
   struct Swarm;
   struct Member {
-    // What every neighbour touches for each piece comes first.
     MemberId id;
-    std::vector<News> news;
-    core::Instant news_at = core::Instant::max();  // when they are looked at
-    core::Duration news_phase{0};  // each has its own, so that a site does not move in step
     Place place;
     Behaviour behaviour;
     Swarm* swarm = nullptr;
@@ -182,11 +183,14 @@ class Site final : private FlowOwner, private EventHandler {
     core::PieceSet wanted;              // allowed, neither complete nor coming
     std::vector<std::uint16_t> copies;  // neighbours that have the piece
     std::vector<Neighbour> neighbours;
+    std::vector<Feed> feeds;             // of the neighbours, in their order
+    std::vector<std::uint64_t> have;     // bits of the pieces that each neighbour has, row by row
     std::vector<std::uint32_t> waiting;  // neighbours that want a slot, first come first served
     std::vector<std::uint32_t> banned;   // hosts
     std::uint32_t next_asked = 0;        // the neighbours take turns
     std::uint32_t connected = 0;
     std::uint32_t looks = 0;    // rounds of looking for neighbours
+    std::uint32_t reports = 0;  // rounds of reporting
     std::uint32_t sources = 0;  // pieces asked for
     std::uint32_t uploads = 0;  // slots in use
     bool known = false;         // discovery has found it
@@ -237,14 +241,21 @@ class Site final : private FlowOwner, private EventHandler {
   [[nodiscard]] Neighbour* near_end(MemberId at, std::uint32_t index, std::uint32_t session) const;
   void receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
                         const core::PieceSet& pieces);
-  void send_news(Member& to, const News& news);
+  // When a member looks at what arrives at `at`.
+  [[nodiscard]] core::Instant news_due(MemberId id, core::Instant at,
+                                       core::Duration interval) const;
   void receive_news(Member& self);
+  [[nodiscard]] static std::span<std::uint64_t> row(Member& m, std::uint32_t index);
+  [[nodiscard]] static std::span<const std::uint64_t> row(const Member& m, std::uint32_t index);
+  [[nodiscard]] static bool has(const Member& m, std::uint32_t index, core::PieceIndex piece);
+  static bool add(Member& m, std::uint32_t index, core::PieceIndex piece);
+  static void forget_pieces(Member& m, std::uint32_t index);
 
   // pieces
   void pull_from_all(Member& self);
   bool pull(Member& self, std::uint32_t index);
-  [[nodiscard]] static bool offers(const Member& self, const Neighbour& from);
-  [[nodiscard]] std::optional<core::PieceIndex> pick(Member& self, const Neighbour& from) const;
+  [[nodiscard]] static bool offers(const Member& self, std::uint32_t index);
+  [[nodiscard]] std::optional<core::PieceIndex> pick(Member& self, std::uint32_t index) const;
   void want_again(Member& self, core::PieceIndex piece);
   void note_request(Member& self, Neighbour& n, core::PieceIndex piece);
   void start_request(Member& self, std::uint32_t index, core::PieceIndex piece);
@@ -260,6 +271,7 @@ class Site final : private FlowOwner, private EventHandler {
   void switch_slow_sources(Member& self);
   void report_later(Member& self);
   void report(Member& self);
+  void report_source(const Member& self, std::uint32_t index);
 
   EventQueue& queue_;
   Network& network_;
@@ -267,6 +279,11 @@ class Site final : private FlowOwner, private EventHandler {
   const core::Seed seed_;
   core::Prng chance_;
   std::vector<std::unique_ptr<Member>> members_;  // null: gone
+  // By member: what it has told; when it looks at news, and its phase, so that a site does not move
+  // in step.
+  std::vector<std::vector<Told>> told_;
+  std::vector<core::Instant> news_at_;
+  std::vector<core::Duration> news_phase_;
   std::map<core::Digest, Swarm> swarms_;
   std::map<std::uint32_t, Behaviour> behaviours_;
   std::function<std::uint32_t(std::uint32_t)> group_of_;

@@ -11,7 +11,13 @@ namespace lanward::simulator {
 
 namespace {
 
+constexpr std::uint32_t kWordBits = 64;
+
 constexpr std::uint64_t kMillion = 1'000'000;
+
+// In a large site, sources that have brought so much take turns in the reports.
+constexpr std::uint32_t kReportTurns = 2;
+constexpr std::uint64_t kKnownBytes = 4 * core::kMiB;
 
 // A flow's tag: the member that downloads above, the place of the source in its list below.
 constexpr unsigned kMemberShift = 32;
@@ -28,7 +34,7 @@ void Site::send(MemberId id, std::span<const core::SourceId> to,
     const auto index = index_of(*self, peer);
     if (!index) continue;
     Neighbour& n = self->neighbours[*index];
-    const auto when = arrival(n.latency, n.message_at);
+    const auto when = arrival(self->feeds[*index].latency_out, n.message_at);
     if (n.cut || !when) continue;
     queue_.at(*when, [this, at = n.member, from = n.back, session = n.session, message] {
       receive_message(at, from, session, message);
@@ -70,59 +76,99 @@ void Site::receive_message(MemberId at, std::uint32_t from, std::uint32_t sessio
 
 // ---- who has what ------------------------------------------------------------------------------
 
+std::span<const std::uint64_t> Site::row(const Member& m, std::uint32_t index) {
+  const std::size_t words = m.offered.words().size();
+  return std::span(m.have).subspan(index * words, words);
+}
+
+std::span<std::uint64_t> Site::row(Member& m, std::uint32_t index) {
+  const std::size_t words = m.offered.words().size();
+  return std::span(m.have).subspan(index * words, words);
+}
+
+bool Site::has(const Member& m, std::uint32_t index, core::PieceIndex piece) {
+  return (row(m, index)[piece.value / kWordBits] >> piece.value % kWordBits & 1U) != 0;
+}
+
+// True if it is news.
+bool Site::add(Member& m, std::uint32_t index, core::PieceIndex piece) {
+  std::uint64_t& word = row(m, index)[piece.value / kWordBits];
+  const std::uint64_t bit = std::uint64_t{1} << piece.value % kWordBits;
+  if ((word & bit) != 0) return false;
+  word |= bit;
+  ++m.copies[piece.value];
+  return true;
+}
+
+void Site::forget_pieces(Member& m, std::uint32_t index) {
+  const auto bits = row(m, index);
+  for (std::uint32_t p = 0; p < m.copies.size(); ++p) {
+    if ((bits[p / kWordBits] >> p % kWordBits & 1U) != 0) --m.copies[p];
+  }
+  std::fill(bits.begin(), bits.end(), 0);
+}
+
+core::Instant Site::news_due(MemberId id, core::Instant at, core::Duration interval) const {
+  if (interval == core::Duration{0}) return at;
+  return at + interval - (at.time_since_epoch() + news_phase_[id.value]) % interval;
+}
+
 void Site::announce(MemberId id, core::PieceIndex piece) {
   Member* self = find(id);
   if (self == nullptr) return;
   self->wanted.erase(piece);
   if (!self->offered.insert(piece)) return;
-  const bool crowd = crowded(*self);
-  const core::Duration interval = crowd ? settings_.crowd_news_interval : settings_.news_interval;
-  // In a large site nearly every neighbour is a cache miss: let them overlap.
-  for (const Neighbour& n : self->neighbours) {
-    if (n.connected) __builtin_prefetch(find(n.member));
+  const core::Instant now = queue_.now();
+  told_[id.value].push_back({now, piece});
+  const core::Duration interval =
+      crowded(*self) ? settings_.crowd_news_interval : settings_.news_interval;
+  for (const Feed& feed : self->feeds) {
+    if (!feed.open) continue;
+    core::Instant& at = news_at_[feed.from.value];
+    if (now + feed.latency_out >= at) continue;
+    const core::Instant due = news_due(feed.from, now + feed.latency_out, interval);
+    if (due >= at) continue;
+    at = due;
+    wake(due, Wakeup::news, feed.from);
   }
-  for (const Neighbour& n : self->neighbours) {
-    if (!n.connected || n.cut || (crowd && n.has.contains(piece))) continue;
-    Member* other = find(n.member);
-    if (other == nullptr) continue;
-    core::Instant due = queue_.now() + n.latency;
-    if (interval > core::Duration{0}) {
-      due += interval - (due.time_since_epoch() + other->news_phase) % interval;
-    }
-    send_news(*other, {due, n.back, n.session, piece});
-  }
-}
-
-void Site::send_news(Member& to, const News& news) {
-  to.news.push_back(news);
-  if (news.due >= to.news_at) return;
-  to.news_at = news.due;
-  wake(news.due, Wakeup::news, to.id);
 }
 
 void Site::receive_news(Member& self) {
   const core::Instant now = queue_.now();
-  if (self.news_at != now) return;  // they are looked at earlier by now
+  core::Instant& news_at = news_at_[self.id.value];
+  if (news_at != now) return;  // they are looked at earlier by now
+  const bool crowd = crowded(self);
   std::vector<core::PeerHasPiece> told;
-  told.reserve(self.news.size());
   std::vector<std::uint32_t> offering;
-  std::size_t kept = 0;
-  self.news_at = core::Instant::max();
-  for (const News& item : self.news) __builtin_prefetch(&self.neighbours[item.from]);
-  for (const News& item : self.news) {
-    if (item.due > now) {
-      self.news_at = std::min(self.news_at, item.due);
-      self.news[kept++] = item;
-      continue;
+  core::Instant next = core::Instant::max();
+  const auto count = static_cast<std::uint32_t>(self.feeds.size());
+  std::uint32_t index = self.next_asked;
+  for (std::uint32_t i = 0; i < count; ++i, ++index) {
+    if (index >= count) index = 0;
+    Feed& feed = self.feeds[index];
+    if (!feed.open) continue;
+    const std::vector<Told>& log = told_[feed.from.value];
+    bool offered = false;
+    for (; feed.read < log.size(); ++feed.read) {
+      const Told& item = log[feed.read];
+      if (item.at + feed.latency_in > now) {
+        next = std::min(next, item.at + feed.latency_in);
+        break;
+      }
+      if (crowd && self.offered.contains(item.piece)) continue;
+      if (!add(self, index, item.piece)) continue;
+      offered = offered || self.wanted.contains(item.piece);
+      told.push_back({source_of(index), item.piece});
     }
-    Neighbour& n = self.neighbours[item.from];
-    if (!n.connected || n.cut || n.session != item.session || !n.has.insert(item.piece)) continue;
-    ++self.copies[item.piece.value];
-    if (self.wanted.contains(item.piece) && !n.waiting) offering.push_back(item.from);
-    told.push_back({source_of(item.from), item.piece});
+    if (offered && !self.neighbours[index].waiting) offering.push_back(index);
   }
-  self.news.resize(kept);
-  if (self.news_at != core::Instant::max()) wake(self.news_at, Wakeup::news, self.id);
+  // Whoever has everything need not look again.
+  news_at = crowd && self.offered.full() ? core::Instant::min() : core::Instant::max();
+  if (next != core::Instant::max() && news_at == core::Instant::max()) {
+    const core::Duration interval = crowd ? settings_.crowd_news_interval : settings_.news_interval;
+    news_at = news_due(self.id, next, interval);
+    wake(news_at, Wakeup::news, self.id);
+  }
   if (told.size() == 1) {
     tell(self, told.front());
   } else if (!told.empty()) {
@@ -137,13 +183,13 @@ void Site::receive_news(Member& self) {
 
 void Site::receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
                             const core::PieceSet& pieces) {
-  Neighbour* n = near_end(at, from, session);
-  if (n == nullptr) return;
+  if (near_end(at, from, session) == nullptr) return;
   Member& self = *find(at);
-  for (auto p = pieces.next(core::PieceIndex{0}); p; p = pieces.next(*p + 1)) {
-    if (n->has.insert(*p)) ++self.copies[p->value];
-  }
-  tell(self, core::PeerHasPieces{source_of(from), n->has});
+  for (auto p = pieces.next(core::PieceIndex{0}); p; p = pieces.next(*p + 1)) add(self, from, *p);
+  const auto bits = row(self, from);
+  tell(self, core::PeerHasPieces{
+                 source_of(from),
+                 core::PieceSet::from_words(self.offered.universe(), {bits.begin(), bits.end()})});
   pull_from_all(self);
 }
 
@@ -208,7 +254,7 @@ bool Site::serves_now(const Neighbour& from) const {
 bool Site::pull(Member& self, std::uint32_t index) {
   Neighbour& n = self.neighbours[index];
   if (!n.connected || n.asked || n.waiting) return false;
-  if (n.avoid_until > queue_.now() || !offers(self, n)) return false;
+  if (n.avoid_until > queue_.now() || !offers(self, index)) return false;
   if (serves_now(n)) {
     Member& source = *find(n.member);
     if (source.uploads >= settings_.upload_slots) {
@@ -217,14 +263,14 @@ bool Site::pull(Member& self, std::uint32_t index) {
       return false;
     }
   }
-  const auto piece = pick(self, n);
+  const auto piece = pick(self, index);
   if (!piece) return false;
   start_request(self, index, *piece);
   return true;
 }
 
-bool Site::offers(const Member& self, const Neighbour& from) {
-  const auto& has = from.has.words();
+bool Site::offers(const Member& self, std::uint32_t index) {
+  const auto has = row(self, index);
   const auto& wanted = self.wanted.words();
   for (std::size_t w = 0; w < has.size(); ++w) {
     if ((has[w] & wanted[w]) != 0) return true;
@@ -233,13 +279,14 @@ bool Site::offers(const Member& self, const Neighbour& from) {
 }
 
 // The rarest piece that the neighbour has and this member wants.
-std::optional<core::PieceIndex> Site::pick(Member& self, const Neighbour& from) const {
+std::optional<core::PieceIndex> Site::pick(Member& self, std::uint32_t index) const {
+  const auto has = row(self, index);
   while (true) {
     std::optional<core::PieceIndex> best;
     std::uint32_t best_copies = 0;
     std::uint64_t best_order = 0;
-    for (std::uint32_t w = 0; w < from.has.words().size(); ++w) {
-      std::uint64_t bits = from.has.words()[w] & self.wanted.words()[w];
+    for (std::uint32_t w = 0; w < has.size(); ++w) {
+      std::uint64_t bits = has[w] & self.wanted.words()[w];
       for (; bits != 0; bits &= bits - 1) {
         const core::PieceIndex piece{w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits))};
         const std::uint32_t copies = self.copies[piece.value];
@@ -291,7 +338,7 @@ std::uint64_t Site::passed(std::uint64_t tag) {
   take(self, index, n.bytes);
   const std::uint32_t in_turn = crowded(self) ? settings_.crowd_slot_pieces : settings_.slot_pieces;
   if (source.waiting.empty() || ++n.on_slot < in_turn) {
-    if (const auto next = pick(self, n)) {
+    if (const auto next = pick(self, index)) {
       note_request(self, n, *next);
       return n.bytes;
     }
@@ -316,6 +363,8 @@ void Site::take(Member& self, std::uint32_t index, std::uint64_t bytes) {
   Neighbour* far = far_end(n);
   if (far == nullptr) return;
   far->served += bytes;
+  // In a large site what was served is told with what is received, and in the end.
+  if (crowded(self)) return;
   far->unreported = true;
   report_later(*find(n.member));
 }
@@ -387,8 +436,9 @@ void Site::switch_slow_sources(Member& self) {
     if (!n.asked || n.flow == FlowId{} || now - n.asked_at < settings_.slow_after) continue;
     if (network_.rate(n.flow).value >= slow) continue;
     const auto better = [&](const Neighbour& other) {
+      const auto k = static_cast<std::uint32_t>(&other - self.neighbours.data());
       return other.connected && !other.asked && !other.cut && other.avoid_until <= now &&
-             other.has.contains(n.piece) && serves_now(other) &&
+             has(self, k, n.piece) && serves_now(other) &&
              find(other.member)->uploads < settings_.upload_slots;
     };
     const auto found = std::find_if(self.neighbours.begin(), self.neighbours.end(), better);
@@ -416,17 +466,29 @@ void Site::report_later(Member& self) {
 
 void Site::report(Member& self) {
   bool moving = false;
+  const bool crowd = crowded(self);
+  ++self.reports;
   for (std::uint32_t i = 0; i < self.neighbours.size(); ++i) {
     Neighbour& n = self.neighbours[i];
     const bool coming = n.asked && n.flow != FlowId{};
     moving = moving || coming;
     if (!n.unreported && !coming) continue;
+    if (crowd && n.received >= kKnownBytes && (self.reports + i) % kReportTurns != 0) {
+      moving = true;
+      continue;
+    }
     n.unreported = false;
-    const std::uint64_t received = n.received + (coming ? network_.passed(n.flow).value : 0);
-    tell(self, core::PeerProgressed{source_of(i), core::ByteCount{received},
-                                    core::ByteCount{n.wasted}, core::ByteCount{n.served}});
+    report_source(self, i);
   }
   if (moving) report_later(self);
+}
+
+void Site::report_source(const Member& self, std::uint32_t index) {
+  const Neighbour& n = self.neighbours[index];
+  const bool coming = n.asked && n.flow != FlowId{};
+  const std::uint64_t received = n.received + (coming ? network_.passed(n.flow).value : 0);
+  tell(self, core::PeerProgressed{source_of(index), core::ByteCount{received},
+                                  core::ByteCount{n.wasted}, core::ByteCount{n.served}});
 }
 
 }  // namespace lanward::simulator

@@ -199,7 +199,7 @@ TEST_F(Checkers, S5AllowsOneRunMoreThanRangesAtOnce) {
 }
 
 TEST_F(Checkers, S8LimitsMachinesThatFetchLeasedRuns) {
-  scenario_.policy.pullers = 2;
+  scenario_.policy.pullers_max = 2;
   for (std::uint32_t host = 0; host < 3; ++host) {
     MachineChecker& m = acquainted(host);
     claim(m, 1, pieces(host, host + 1));

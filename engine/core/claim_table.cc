@@ -20,7 +20,7 @@ constexpr Duration kSlip = std::chrono::seconds{1};
 // Claimers that are remembered: far more than the pullers of a site and their successors.
 constexpr std::size_t kClaimersMax = 256;
 // Pieces of a claimer that are remembered until somebody else has them, too.
-constexpr std::size_t kFetchedMax = 8;
+constexpr std::size_t kFetchedMax = 64;
 
 }  // namespace
 

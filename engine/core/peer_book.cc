@@ -12,7 +12,7 @@ constexpr std::uint32_t kPeersMax = 1U << 16;
 // Credits of one peer that never proves itself: a few seconds of dribbling, not a download's time.
 constexpr std::uint32_t kCreditsMax = 25;
 // What it fetched everybody wants at once, and its uplink may be busy.
-constexpr int kKeptClaimCredits = 5;
+constexpr int kKeptClaimCredits = 10;
 
 }  // namespace
 

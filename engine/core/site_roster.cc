@@ -116,18 +116,19 @@ bool SiteRoster::hear(SourceId from, const Hello& hello, Instant) {
 void SiteRoster::hear(SourceId from, const Roster& roster, Instant now) {
   const auto link = links_.find(from);
   if (link == links_.end() || !link->second.key) return;
+  bool news = false;
   for (const Roster::Entry& entry : roster.entries) {
     if (entry.key == self_) continue;
-    note(entry, link->second, now);
+    news = note(entry, link->second, now) || news;
   }
-  sum_rates(now);
+  if (news) sum_rates(now);
 }
 
 void SiteRoster::believe(SourceId id) {
   if (const auto it = links_.find(id); it != links_.end()) it->second.believed = true;
 }
 
-void SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now) {
+bool SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now) {
   auto it = heard_.find(entry.key);
   if (it == heard_.end()) {
     if (heard_.size() >= kHeardMax) {
@@ -135,13 +136,13 @@ void SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now)
           std::max_element(heard_.begin(), heard_.end(), [&](const auto& a, const auto& b) {
             return rank_of(content_id_, a.first) < rank_of(content_id_, b.first);
           });
-      if (rank_of(content_id_, worst->first) <= rank_of(content_id_, entry.key)) return;
+      if (rank_of(content_id_, worst->first) <= rank_of(content_id_, entry.key)) return false;
       heard_.erase(worst);
     }
     it = heard_.emplace(entry.key, Heard{}).first;
     dirty_ = true;
   } else if (entry.beat <= it->second.beat) {
-    return;
+    return false;
   } else if (!fresh(it->second, now)) {
     dirty_ = true;
   }
@@ -154,6 +155,7 @@ void SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now)
   heard.pullers = from.believed ? entry.pullers : std::uint16_t{0};
   heard.at = now;
   if (!relay_at_) relay_at_ = now + kBeatRelayDelay;
+  return true;
 }
 
 void SiteRoster::sum_rates(Instant now) {

@@ -94,7 +94,7 @@ class SiteRoster {
 
   [[nodiscard]] bool fresh(const Heard& heard, Instant now) const;
   [[nodiscard]] bool usable(const Heard& heard, Instant now) const;
-  void note(const Roster::Entry& entry, const Link& from, Instant now);
+  bool note(const Roster::Entry& entry, const Link& from, Instant now);
   void sum_rates(Instant now);
   void rank_members(Instant now);
   void choose_count(Instant now);

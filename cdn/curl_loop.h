@@ -3,6 +3,8 @@
 
 #include <curl/curl.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -60,6 +62,10 @@ class CurlLoop {
   void run_command(Command& command);
   void collect_finished();
   void report_progress();
+  // Waits until there is something to do.
+  void wait();
+  // Lets packets of a slow line gather in the kernel, unless there is a command.
+  void gather();
   // Takes the transfer off the multi handle; finish() of it is the caller's.
   [[nodiscard]] std::shared_ptr<Transfer> take_off(CURL* easy);
   void finish(CURL* easy, CURLcode code);
@@ -75,10 +81,13 @@ class CurlLoop {
   // Guarded by mutex_. Bounded by what is in flight, which the scheduler bounds: a request has one
   // start, one stop and a resume per refusal of its sink.
   std::vector<Command> commands_;
+  std::condition_variable posted_;  // with mutex_
 
   std::map<CURL*, Running> running_;                     // curl thread only
   std::vector<Command> command_batch_;                   // curl thread only; kept for its memory
   std::chrono::steady_clock::time_point next_report_{};  // curl thread only
+  std::uint64_t bytes_ = 0;                              // curl thread only; since the last report
+  bool slow_ = false;                                    // curl thread only
   std::thread thread_;
 };
 

@@ -196,6 +196,7 @@ bool Transfer::decide() {
 
 std::size_t Transfer::on_body(char* data, std::size_t, std::size_t count, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
+  transfer.bytes_ += count;
   if (transfer.body_ == Body::unjudged && !transfer.decide()) return 0;
   if (transfer.body_ == Body::discarded) {
     transfer.discarded_ += count;

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cdn/header_facts.h"
 #include "cdn/origin_source.h"
@@ -43,6 +44,8 @@ class Transfer {
   // The transfer has ended: gives the last facts. The handle must be off the multi handle.
   void finish(CURLcode code);
   void report_progress();
+  // Bytes that libcurl has brought since the last call.
+  [[nodiscard]] std::uint64_t take_byte_count() { return std::exchange(bytes_, 0); }
 
  protected:
   using Bytes = std::span<const std::byte>;
@@ -110,6 +113,7 @@ class Transfer {
   Body body_ = Body::unjudged;
   std::uint64_t discarded_ = 0;
   bool satisfied_ = false;
+  std::uint64_t bytes_ = 0;  // of the body, since take_byte_count()
   std::optional<core::Failure> refusal_;
 };
 

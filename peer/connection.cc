@@ -224,7 +224,10 @@ bool Connection::on_request(const lt::peer_request&) { return !admitted(); }
 bool Connection::on_piece(const lt::peer_request& block, lt::span<const char>) {
   if (!admitted()) return true;
   const auto torrent = torrent_.lock();
-  if (torrent && block.length > 0) torrent->storage().arriving(*peer_, block);
+  if (torrent && block.length > 0) {
+    torrent->storage().arriving(*peer_, block);
+    torrent->network().received(static_cast<std::uint64_t>(block.length));
+  }
   return false;
 }
 
@@ -240,7 +243,9 @@ void Connection::sent_payload(int bytes) {
   const std::uint32_t padding = std::min(payload, padding_queued_);
   padding_queued_ -= padding;
   payload -= padding;
-  if (payload > 0) sources_->served(*peer_, payload);
+  if (payload == 0) return;
+  sources_->served(*peer_, payload);
+  if (const auto torrent = torrent_.lock()) torrent->network().sent(payload);
 }
 
 void Connection::tick() {

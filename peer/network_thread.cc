@@ -1,6 +1,7 @@
 #include "peer/network_thread.h"
 
 #include <cassert>
+#include <thread>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -48,6 +49,28 @@ void NetworkThread::post_after(std::chrono::milliseconds delay, ports::Task task
   timer->async_wait([timer, self = shared_from_this(),
                      task = std::move(task)](const boost::system::error_code& error) mutable {
     if (!error) self->post(std::move(task));
+  });
+}
+
+void NetworkThread::received(std::uint64_t bytes) {
+  pace_.received(bytes, Pace::Clock::now());
+  rest_if_slow();
+}
+
+void NetworkThread::sent(std::uint64_t bytes) {
+  pace_.sent(bytes, Pace::Clock::now());
+  rest_if_slow();
+}
+
+void NetworkThread::rest_if_slow() {
+  if (!pace_.slow() || rest_posted_) return;
+  const std::lock_guard lock(mutex_);
+  if (io_ == nullptr) return;
+  rest_posted_ = true;
+  // Behind everything that this round still has to do.
+  boost::asio::post(*io_, [self = shared_from_this()] {
+    self->rest_posted_ = false;
+    std::this_thread::sleep_for(Pace::kRest);
   });
 }
 

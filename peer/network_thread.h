@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -10,6 +11,7 @@
 #include <libtorrent/io_context.hpp>
 
 #include "engine/ports/task.h"
+#include "peer/pace.h"
 
 namespace lanward::peer {
 
@@ -30,6 +32,10 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
   void post_after(std::chrono::milliseconds delay, ports::Task task);
   static constexpr std::chrono::milliseconds kDelayMax{200};
 
+  // Blocks have come or gone; on a slow line the thread then rests for Pace::kRest. Network thread.
+  void received(std::uint64_t bytes);
+  void sent(std::uint64_t bytes);
+
   // Destroys what waits. After it returns no task begins, unless it is called by a task of the
   // running batch. Network thread, or any thread once the network thread has ended.
   void close();
@@ -37,6 +43,7 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
  private:
   void run_batch();
   void schedule();  // REQUIRES: mutex_ is held
+  void rest_if_slow();
 
   std::mutex mutex_;
   std::vector<ports::Task>
@@ -44,6 +51,8 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
   lt::io_context* io_ = nullptr;
   bool scheduled_ = false;
   bool closed_ = false;
+  Pace pace_;                 // network thread only
+  bool rest_posted_ = false;  // network thread only
 };
 
 }  // namespace lanward::peer

@@ -1,5 +1,6 @@
 #include "peer/swarm.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -21,6 +22,7 @@
 #include "peer/network_thread.h"
 #include "peer/session_settings.h"
 #include "peer/tcp_nodelay.h"
+#include "peer/tls_roots.h"
 #include "peer/torrent.h"
 
 namespace lanward::peer {
@@ -88,6 +90,12 @@ lt::add_torrent_params torrent_params(const ports::SwarmRequest& request,
   return params;
 }
 
+// Whether a tracker is asked by HTTPS, perhaps after a redirect.
+bool needs_tls(const lt::add_torrent_params& params) {
+  return std::any_of(params.trackers.begin(), params.trackers.end(),
+                     [](const std::string& url) { return !url.starts_with("udp://"); });
+}
+
 }  // namespace
 
 // ---- Session -----------------------------------------------------------------------------------
@@ -103,6 +111,9 @@ class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
   SwarmOptions options;
   std::shared_ptr<NetworkThread> network = std::make_shared<NetworkThread>();
   DiskBridge* bridge = nullptr;  // network thread only, and only in tasks of `network`
+  // libtorrent's, as long as it lacks the certificates of the system. Network thread only, once the
+  // session runs.
+  ssl_ctx_st* rootless = nullptr;
   std::unique_ptr<lt::session> session;
   std::uint64_t members = 0;  // loop thread only
 };
@@ -117,7 +128,9 @@ void LibtorrentSwarm::Session::start(const lt::tcp::endpoint& listen) {
     bridge = made.get();
     return made;
   };
+  const PutOffTlsRoots roots;
   session = std::make_unique<lt::session>(std::move(params));
+  rootless = roots.context();
 }
 
 Result<void> LibtorrentSwarm::Session::wait_for_listener(const std::string& address) {
@@ -297,6 +310,7 @@ std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequ
     session_->network->post([session = session_, torrent, storage, save_path,
                              handle = lt::session_handle(*session_->session),
                              params = std::move(*params)]() mutable {
+      if (needs_tls(params)) load_tls_roots(std::exchange(session->rootless, nullptr));
       session->bridge->expect(save_path, storage);
       torrent->join(handle, std::move(params));
     });

@@ -43,6 +43,7 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
 
   [[nodiscard]] const std::shared_ptr<Sources>& sources() const { return sources_; }
   [[nodiscard]] Storage& storage() { return *storage_; }
+  [[nodiscard]] NetworkThread& network() { return *network_; }
   [[nodiscard]] const std::string& member_id() const { return member_id_; }
   // The connection, if there is one, that we dialled to this address.
   [[nodiscard]] std::shared_ptr<Connection> dialled(const lt::tcp::endpoint& endpoint);

@@ -71,7 +71,7 @@ class Puller {
     Instant fetch_at;                  // when the claim has settled
     std::optional<RequestId> request;  // nothing: not asked for yet
     Instant begun_at;
-    Instant report_at;                 // of progress, next
+    Instant report_at;  // of progress, next
   };
 
   void refresh_chunks();

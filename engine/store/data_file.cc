@@ -7,7 +7,9 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "engine/store/system_error.h"
 
@@ -86,7 +88,16 @@ Result<void> DataFile::read(std::uint64_t offset, std::span<std::byte> out) cons
 
 bool DataFile::read_cached(std::uint64_t offset, std::span<std::byte> out) const {
   const iovec vector{out.data(), out.size()};
-  return ::preadv2(fd_.get(), &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT) ==
+  if (!always_cached_.load(std::memory_order_relaxed)) {
+    const ssize_t n = ::preadv2(fd_.get(), &vector, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (n == static_cast<ssize_t>(out.size())) return true;
+    // A file system in memory knows no such flag, and needs none.
+    struct statfs system {};
+    if (n >= 0 || errno != EOPNOTSUPP || ::fstatfs(fd_.get(), &system) != 0) return false;
+    if (system.f_type != TMPFS_MAGIC && system.f_type != RAMFS_MAGIC) return false;
+    always_cached_.store(true, std::memory_order_relaxed);
+  }
+  return ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset)) ==
          static_cast<ssize_t>(out.size());
 }
 

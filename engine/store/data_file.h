@@ -66,6 +66,7 @@ class DataFile {
   UniqueFd fd_;
   FileFacts frozen_facts_;  // set before frozen_
   std::atomic<bool> frozen_{false};
+  mutable std::atomic<bool> always_cached_{false};  // it lies on a file system in memory
 };
 
 // Makes the entries of a directory durable.

@@ -108,7 +108,7 @@ void Puller::refresh_chunks() {
     const std::uint64_t mine = weight(roster_.self(), c);
     const auto pullers = roster_.pullers();
     const bool beaten = std::any_of(pullers.begin(), pullers.end(), [&](const auto& m) {
-      return m.link && weight(m.key, c) > mine;
+      return m.key != roster_.self() && weight(m.key, c) > mine;
     });
     if (!beaten) owned_.insert(PieceIndex{c});
   }

@@ -8,6 +8,9 @@
 namespace lanward::core {
 namespace {
 
+// A puller that knows others by hearsay waits this long for the connection: claims cannot reach
+// them before. A dial and its handshake take a tenth of it.
+constexpr Duration kMeetPullers = std::chrono::milliseconds{150};
 // How often the sources' rates are looked at.
 constexpr Duration kWatchInterval = std::chrono::milliseconds{250};
 // Requests that bring nothing for this long tell that the origin answers nobody.
@@ -288,7 +291,14 @@ Puller::Mode Scheduler::mode(Instant now) {
   if (solo_) return Puller::Mode::solo;
   if (holding(now)) return Puller::Mode::rest;
   if (roster_.links().empty()) return Puller::Mode::alone;
-  return roster_.pulls() ? Puller::Mode::lease : Puller::Mode::rest;
+  if (!roster_.pulls()) return Puller::Mode::rest;
+  if (const Instant until = roster_.changed_at() + kMeetPullers; now < until) {
+    if (!roster_.pullers_linked()) {
+      wake_.by(until);
+      return Puller::Mode::rest;
+    }
+  }
+  return Puller::Mode::lease;
 }
 
 // A peer that is new to a site first lets the others say who they are, what they have and what they

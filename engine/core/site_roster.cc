@@ -23,6 +23,9 @@ constexpr Duration kRelayDelay = std::chrono::milliseconds{5};
 constexpr Duration kBeatRelayDelay = std::chrono::milliseconds{50};
 constexpr std::size_t kBeatRelays = 3;
 // Tries to connect to a member known by hearsay, and how long it is left out after the last one.
+// Everybody is among the lowest ranks of the few it knows at first; only when the pullers have been
+// the same for this long is it worth a connection.
+constexpr Duration kDialQuiet = std::chrono::milliseconds{40};
 constexpr std::uint32_t kDialsMax = 3;
 constexpr Duration kDialInterval = std::chrono::seconds{1};
 constexpr Duration kDistrust = std::chrono::seconds{60};
@@ -174,8 +177,9 @@ bool SiteRoster::fresh(const Heard& heard, Instant now) const {
 
 void SiteRoster::update(Instant now) {
   const bool tick = now >= next_beat_;
-  if (!dirty_ && !tick && (!relay_at_ || now < *relay_at_)) return;
-  if (dirty_ || tick) {
+  const bool dial_due = dial_at_ && now >= *dial_at_;
+  if (!dirty_ && !tick && !dial_due && (!relay_at_ || now < *relay_at_)) return;
+  if (dirty_ || tick || dial_due) {
     sum_rates(now);
     rank_members(now);
     if (tick) choose_count(now);
@@ -190,7 +194,11 @@ void SiteRoster::update(Instant now) {
 std::optional<Instant> SiteRoster::next_due() const {
   if (dirty_) return started_;  // at once
   if (links_.empty()) return std::nullopt;
-  return relay_at_ ? std::min(*relay_at_, next_beat_) : next_beat_;
+  Instant due = next_beat_;
+  for (const auto& at : {relay_at_, dial_at_}) {
+    if (at) due = std::min(due, *at);
+  }
+  return due;
 }
 
 bool SiteRoster::usable(const Heard& heard, Instant now) const {
@@ -290,6 +298,12 @@ std::span<const SiteRoster::Member> SiteRoster::pullers() const {
   return std::span(ranking_).first(std::min<std::size_t>(count_, ranking_.size()));
 }
 
+bool SiteRoster::pullers_linked() const {
+  const auto all = pullers();
+  return std::all_of(all.begin(), all.end(),
+                     [&](const Member& m) { return m.link || m.key == self_; });
+}
+
 bool SiteRoster::candidate() const {
   const std::size_t n = std::min<std::size_t>(2 * std::size_t{count_}, ranking_.size());
   return std::any_of(ranking_.begin(), ranking_.begin() + static_cast<std::ptrdiff_t>(n),
@@ -319,11 +333,16 @@ void SiteRoster::set_pullers(Instant now) {
 
 // Pullers need links of their own: claims do not travel over third parties.
 void SiteRoster::dial(Instant now) {
+  dial_at_.reset();
   if (!candidate()) return;
   const std::size_t n = std::min<std::size_t>(2 * std::size_t{count_}, ranking_.size());
   for (std::size_t i = 0; i < n; ++i) {
     const Member& member = ranking_[i];
     if (member.link || member.key == self_) continue;
+    if (now < changed_at_ + kDialQuiet) {
+      dial_at_ = changed_at_ + kDialQuiet;
+      return;
+    }
     Heard& heard = heard_.at(member.key);
     if (now < heard.next_dial) continue;
     if (heard.dials >= kDialsMax) {

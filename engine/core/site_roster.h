@@ -56,6 +56,8 @@ class SiteRoster {
 
   // As of the latest update():
   [[nodiscard]] bool pulls() const { return pulls_; }
+  // Every other puller is connected, so that claims reach it.
+  [[nodiscard]] bool pullers_linked() const;
   // The pullers, lowest rank first; this peer is among them if it pulls.
   [[nodiscard]] std::span<const Member> pullers() const;
   // Connected members that need to know who fetches what: the pullers and their successors.
@@ -141,6 +143,7 @@ class SiteRoster {
   ByteRate climb_base_;
   Instant climb_at_;  // when the trial ends, or the next may begin
   std::optional<Instant> relay_at_;
+  std::optional<Instant> dial_at_;
   bool relay_to_all_ = false;
 };
 

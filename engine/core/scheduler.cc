@@ -10,7 +10,7 @@ namespace {
 
 // A puller that knows others by hearsay waits this long for the connection: claims cannot reach
 // them before. A dial and its handshake take a tenth of it.
-constexpr Duration kMeetPullers = std::chrono::milliseconds{150};
+constexpr Duration kMeetPullers = std::chrono::milliseconds{100};
 // How often the sources' rates are looked at.
 constexpr Duration kWatchInterval = std::chrono::milliseconds{250};
 // Requests that bring nothing for this long tell that the origin answers nobody.

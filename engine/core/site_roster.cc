@@ -25,7 +25,7 @@ constexpr std::size_t kBeatRelays = 3;
 // Tries to connect to a member known by hearsay, and how long it is left out after the last one.
 // Everybody is among the lowest ranks of the few it knows at first; only when the pullers have been
 // the same for this long is it worth a connection.
-constexpr Duration kDialQuiet = std::chrono::milliseconds{40};
+constexpr Duration kDialQuiet = std::chrono::milliseconds{15};
 constexpr std::uint32_t kDialsMax = 3;
 constexpr Duration kDialInterval = std::chrono::seconds{1};
 constexpr Duration kDistrust = std::chrono::seconds{60};

@@ -15,6 +15,11 @@ namespace {
 // file that a manifest may describe would still fit.
 constexpr std::size_t kCommandsPerStepMax = std::size_t{1} << 26U;
 
+Error endless_commands() {
+  return {ErrorCode::internal,
+          "the scheduler asks for more than a step can need; please report it"};
+}
+
 // Origins used at once or as fall-backs: what a manifest and a command line may reasonably list.
 constexpr std::size_t kOriginsMax = 64;
 
@@ -207,7 +212,7 @@ void Transfer::drive() {
 
 void Transfer::drive_search(core::Instant now) {
   for (std::size_t n = 0; auto command = search_->poll_command(now); ++n) {
-    assert(n < kCommandsPerStepMax);
+    if (n == kCommandsPerStepMax) return fail_with(endless_commands());
     execute(*command);
   }
   if (search_->outcome()) {
@@ -222,7 +227,7 @@ void Transfer::drive_search(core::Instant now) {
 
 void Transfer::drive_scheduler(core::Instant now) {
   for (std::size_t n = 0; auto command = scheduler_->poll_command(now); ++n) {
-    assert(n < kCommandsPerStepMax);
+    if (n == kCommandsPerStepMax) return fail_with(endless_commands());
     execute(*command);
     if (phase_ != Phase::transferring) return;  // it gave up
   }

@@ -38,7 +38,7 @@ class SimSwarmMember final : public ports::SwarmMember {
 };
 
 constexpr std::uint16_t kPort = 6881;
-constexpr unsigned kHostBits = 24;
+[[maybe_unused]] constexpr unsigned kHostBits = 24;  // assertions only
 
 // Ids of members fit below the kind of a wake-up.
 constexpr unsigned kWakeupShift = 32;

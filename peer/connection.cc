@@ -258,7 +258,9 @@ void Connection::tick() {
 // libtorrent does not dial complete peers while nothing is wanted, and forgets to look again when
 // something is. Pieces may be allowed at any moment, so it must not remember that the peer was
 // complete; its count of such peers, which nothing here depends on, is off by one from then on.
-void Connection::stay_dialable() {
+//
+// libtorrent does not export the type information that a check of the object's type would need.
+__attribute__((no_sanitize("vptr"))) void Connection::stay_dialable() {
   const auto connection = handle_.native_handle();
   if (connection && connection->peer_info_struct() != nullptr) {
     connection->peer_info_struct()->seed = false;

@@ -28,6 +28,8 @@ class AdversaryActor {
   // All that is referred to outlives it.
   AdversaryActor(EventQueue& queue, Site& site, const Place& place, const Scenario& scenario,
                  const core::Manifest& manifest, const Adversary& kind, core::Seed seed);
+  // Leaving tells of every neighbour that is lost, so it comes before anything else ends.
+  ~AdversaryActor() { member_.reset(); }
   AdversaryActor(const AdversaryActor&) = delete;
   AdversaryActor& operator=(const AdversaryActor&) = delete;
 

@@ -156,19 +156,9 @@ bool PeerBook::speaks_leases(SourceId id) const {
   return peer != nullptr && peer->joined && peer->leases;
 }
 
-bool PeerBook::trusted(SourceId id) const {
-  const Peer* peer = find(id);
-  return peer != nullptr && peer->joined && peer->trusted;
-}
-
 bool PeerBook::proven(SourceId id) const {
   const Peer* peer = find(id);
   return peer != nullptr && peer->proven;
-}
-
-bool PeerBook::has_piece(SourceId id, PieceIndex piece) const {
-  const Peer* peer = find(id);
-  return peer != nullptr && peer->joined && peer->has.contains(piece);
 }
 
 }  // namespace lanward::core

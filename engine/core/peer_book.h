@@ -39,9 +39,7 @@ class PeerBook {
 
   [[nodiscard]] bool connected(SourceId id) const;
   [[nodiscard]] bool speaks_leases(SourceId id) const;
-  [[nodiscard]] bool trusted(SourceId id) const;
   [[nodiscard]] bool proven(SourceId id) const;
-  [[nodiscard]] bool has_piece(SourceId id, PieceIndex piece) const;
   [[nodiscard]] std::uint32_t connected() const { return connected_; }
 
  private:

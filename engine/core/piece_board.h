@@ -25,7 +25,6 @@ class PieceBoard {
   // Open, and a trusted peer has it.
   [[nodiscard]] const PieceSet& owed() const { return owed_; }
   [[nodiscard]] bool complete() const { return verified_.full(); }
-  [[nodiscard]] bool offered(PieceIndex piece) const { return offers_[piece.value] > 0; }
   // A trusted peer has it, and may give it.
   [[nodiscard]] bool trusted(PieceIndex piece) const {
     return trusted_[piece.value] > 0 && !kept_.contains(piece);

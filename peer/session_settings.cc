@@ -76,6 +76,9 @@ void exchange(settings_pack& s) {
   s.set_int(settings_pack::max_out_request_queue, kRequestsAhead);
   s.set_int(settings_pack::max_allowed_in_request_queue, kRequestsAhead);
   s.set_int(settings_pack::request_queue_time, 1);
+  // Who has a piece need not be told that others get it: half of a site's HAVE messages, each a
+  // packet of its own.
+  s.set_bool(settings_pack::send_redundant_have, false);
   // Otherwise megabytes of contiguous pieces are reserved at one fast peer.
   s.set_int(settings_pack::whole_pieces_threshold, 0);
   s.set_int(settings_pack::send_buffer_watermark, kSendBufferBytes);

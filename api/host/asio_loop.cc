@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -12,33 +14,51 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+// A timer is armed anew after every fact, mostly for a little later than before. The system's timer
+// is left as it is then: when it fires it is set for what is left, which costs less than setting it
+// each time.
 class AsioTimer final : public ports::Timer {
  public:
   AsioTimer(boost::asio::io_context& context, ports::Task on_fire)
-      : timer_(context), state_(std::make_shared<State>(State{std::move(on_fire)})) {}
+      : state_(std::make_shared<State>(context, std::move(on_fire))) {}
+  ~AsioTimer() override { state_->timer.cancel(); }
+  AsioTimer(const AsioTimer&) = delete;
+  AsioTimer& operator=(const AsioTimer&) = delete;
 
   void arm(core::Instant at) override {
-    // A handler that is queued already cannot be cancelled: the generation tells it that it is
-    // stale.
-    const std::uint64_t generation = ++state_->generation;
-    timer_.expires_at(
-        Steady::time_point(std::chrono::duration_cast<Steady::duration>(at.time_since_epoch())));
-    timer_.async_wait([state = std::weak_ptr(state_), generation](boost::system::error_code error) {
-      const std::shared_ptr<State> alive = state.lock();
-      if (!error && alive != nullptr && alive->generation == generation) alive->on_fire();
-    });
+    const Steady::time_point due(
+        std::chrono::duration_cast<Steady::duration>(at.time_since_epoch()));
+    state_->due = due;
+    if (!state_->waiting || due < state_->timer.expiry()) wait(state_, due);
   }
-  void disarm() override {
-    ++state_->generation;
-    timer_.cancel();
-  }
+  void disarm() override { state_->due.reset(); }
 
  private:
   struct State {
+    State(boost::asio::io_context& context, ports::Task fire)
+        : timer(context), on_fire(std::move(fire)) {}
+    boost::asio::steady_timer timer;
     ports::Task on_fire;
-    std::uint64_t generation = 0;
+    std::optional<Steady::time_point> due;
+    bool waiting = false;
+    std::uint64_t generation = 0;  // a handler that is queued already cannot be cancelled
   };
-  boost::asio::steady_timer timer_;
+
+  static void wait(const std::shared_ptr<State>& state, Steady::time_point until) {
+    state->waiting = true;
+    state->timer.expires_at(until);
+    state->timer.async_wait([weak = std::weak_ptr(state), generation = ++state->generation](
+                                const boost::system::error_code& error) {
+      const std::shared_ptr<State> alive = weak.lock();
+      if (error || alive == nullptr || alive->generation != generation) return;
+      alive->waiting = false;
+      if (!alive->due) return;
+      if (*alive->due > Steady::now()) return wait(alive, *alive->due);
+      alive->due.reset();
+      alive->on_fire();
+    });
+  }
+
   std::shared_ptr<State> state_;
 };
 

@@ -33,6 +33,10 @@ PEERS_PER_SUBNET = 200
 # but some full packets on slow links.
 BURST_SECONDS = 0.001
 BURST_MIN = 16 * 1024
+# A machine's own link passes what its kernel sends at once (64 KiB and headers) as one packet, as a
+# network card that splits it by itself would. Split by the shaper, the packets of a whole site are
+# carried one by one by this computer's processor, and that is what would be measured.
+BURST_LAN_MIN = 66 * 1024
 # tbf: how long a packet may queue before it is dropped; about what a home router buffers.
 QUEUE = "50ms"
 
@@ -128,8 +132,8 @@ class Namespace:
         os.close(self.fd)
 
 
-def shaper(device, rate):
-    burst = max(BURST_MIN, int(rate * BURST_SECONDS))
+def shaper(device, rate, least=BURST_MIN):
+    burst = max(least, int(rate * BURST_SECONDS))
     return f"qdisc add dev {device} root tbf rate {rate * 8}bit burst {burst}b latency {QUEUE}"
 
 
@@ -291,6 +295,8 @@ class Site:
         self.origin = self.namespace()
         with self.router.entered():
             Namespace.sysctl("net/ipv4/ip_forward", 1)
+            if os.path.exists("/proc/sys/net/bridge"):  # a switch has no firewall
+                Namespace.sysctl("net/bridge/bridge-nf-call-iptables", 0)
         self.router.configure(
             ["link add br0 type bridge mcast_snooping 0", f"addr add {ROUTER}/{LAN_PREFIX} dev br0",
              "link set br0 up",
@@ -319,10 +325,10 @@ class Site:
             [f"link add {port} type veth peer name eth0 netns {made.path}",
              f"link set {port} master br0",
              f"link set {port} type bridge_slave mcast_flood {flood}", f"link set {port} up"],
-            [shaper(port, rate)] if rate else [])
+            [shaper(port, rate, BURST_LAN_MIN)] if rate else [])
         made.configure([f"addr add {address}/{LAN_PREFIX} dev eth0", "link set eth0 up",
                         f"route add default via {ROUTER}"],
-                       [shaper("eth0", rate)] if rate else [])
+                       [shaper("eth0", rate, BURST_LAN_MIN)] if rate else [])
         return made
 
     def serve_origin(self, www):

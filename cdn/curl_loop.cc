@@ -179,9 +179,7 @@ void CurlLoop::run_command(Command& command) {
     case Action::start:
       easy = command.transfer->begin(options_);
       if (easy == nullptr) return forget(command.key);
-      running_.emplace(easy, Running{command.key, command.transfer});
-      if (curl_multi_add_handle(multi_, easy) != CURLM_OK) finish(easy, CURLE_FAILED_INIT);
-      return;
+      return launch(command.key, command.transfer, easy);
     case Action::resume:
       if (!running_.contains(easy)) return;
       if (const CURLcode code = command.transfer->unpause(); code != CURLE_OK) finish(easy, code);
@@ -220,9 +218,15 @@ void CurlLoop::finish(CURL* easy, CURLcode code) {
   const auto at = running_.find(easy);
   if (at == running_.end()) return;
   const Key key = at->second.key;
-  const auto transfer = take_off(easy);
-  transfer->finish(code);
-  forget(key);
+  auto transfer = take_off(easy);
+  CURL* const next = transfer->finish(code, options_);
+  if (next == nullptr) return forget(key);
+  launch(key, std::move(transfer), next);
+}
+
+void CurlLoop::launch(const Key& key, std::shared_ptr<Transfer> transfer, CURL* easy) {
+  running_.emplace(easy, Running{key, std::move(transfer)});
+  if (curl_multi_add_handle(multi_, easy) != CURLM_OK) finish(easy, CURLE_FAILED_INIT);
 }
 
 void CurlLoop::forget(const Key& key) {

@@ -68,6 +68,8 @@ class CurlLoop {
   void gather();
   // Takes the transfer off the multi handle; finish() of it is the caller's.
   [[nodiscard]] std::shared_ptr<Transfer> take_off(CURL* easy);
+  // Puts the request of this handle on its way.
+  void launch(const Key& key, std::shared_ptr<Transfer> transfer, CURL* easy);
   void finish(CURL* easy, CURLcode code);
   void forget(const Key& key);
 

@@ -141,6 +141,8 @@ struct FieldReader {
       out.etag = is_entity_tag(value) ? value : std::string_view{};
     } else if (key == "last-modified") {
       out.last_modified = value;
+    } else if (key == "location") {
+      if (out.location.empty()) out.location = value;
     } else if (key == "content-type") {
       out.content_type = lower(trim(value.substr(0, value.find(';'))));
     } else if (key == "content-encoding") {

@@ -47,6 +47,7 @@ struct ReplyHeaders {
   std::string content_range_text;             // as sent, for messages
   std::string etag;                           // as sent; empty when absent or not an entity tag
   std::string last_modified;                  // as sent
+  std::string location;                       // as sent: may be relative; the first of several
   std::string content_type;                   // lower case, without parameters
   std::string content_encoding;               // lower case; empty stands for identity
   std::optional<core::Duration> retry_after;

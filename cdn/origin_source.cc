@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "cdn/client_context.h"
 #include "cdn/curl_loop.h"
 #include "cdn/requests.h"
 
@@ -10,34 +11,35 @@ namespace {
 
 class Client final : public ports::OriginClient {
  public:
-  Client(std::shared_ptr<CurlLoop> loop, ports::FactSink facts)
+  Client(std::shared_ptr<CurlLoop> loop, ports::FactSink facts, ports::OriginSettings settings)
       : loop_(std::move(loop)),
         id_(loop_->new_client()),
-        facts_(std::make_shared<const ports::FactSink>(std::move(facts))) {}
+        context_(std::make_shared<ClientContext>(std::move(facts), std::move(settings))) {}
   ~Client() override { loop_->cancel_client(id_); }
 
   void probe(core::RequestId request, const std::string& url) override {
-    loop_->start({id_, request}, std::make_shared<ProbeTransfer>(request, url, facts_));
+    loop_->start({id_, request}, std::make_shared<ProbeTransfer>(request, url, context_));
   }
 
   void fetch_document(core::RequestId request, const std::string& url,
                       core::ByteCount limit) override {
-    loop_->start({id_, request}, std::make_shared<DocumentTransfer>(request, url, limit, facts_));
+    loop_->start({id_, request}, std::make_shared<DocumentTransfer>(request, url, limit, context_));
   }
 
   void fetch_range(core::RequestId request, const ports::RangeRequest& range,
                    std::unique_ptr<ports::RangeSink> sink) override {
     loop_->start({id_, request},
-                 std::make_shared<RangeTransfer>(request, range, std::move(sink), facts_));
+                 std::make_shared<RangeTransfer>(request, range, std::move(sink), context_));
   }
 
   void continue_range(core::RequestId request) override { loop_->resume({id_, request}); }
   void cancel(core::RequestId request) override { loop_->cancel({id_, request}); }
+  [[nodiscard]] std::string reply_headers() const override { return context_->reply_headers(); }
 
  private:
   const std::shared_ptr<CurlLoop> loop_;
   const std::uint64_t id_;
-  const std::shared_ptr<const ports::FactSink> facts_;
+  const std::shared_ptr<ClientContext> context_;
 };
 
 }  // namespace
@@ -51,8 +53,9 @@ Result<std::unique_ptr<CurlOriginSource>> CurlOriginSource::create(OriginOptions
   return std::unique_ptr<CurlOriginSource>(new CurlOriginSource(std::move(*loop)));
 }
 
-std::unique_ptr<ports::OriginClient> CurlOriginSource::connect(ports::FactSink facts) {
-  return std::make_unique<Client>(loop_, std::move(facts));
+std::unique_ptr<ports::OriginClient> CurlOriginSource::connect(ports::FactSink facts,
+                                                               ports::OriginSettings settings) {
+  return std::make_unique<Client>(loop_, std::move(facts), std::move(settings));
 }
 
 }  // namespace lanward::cdn

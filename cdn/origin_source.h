@@ -42,7 +42,8 @@ class CurlOriginSource final : public ports::OriginSource {
   [[nodiscard]] static Result<std::unique_ptr<CurlOriginSource>> create(OriginOptions options);
   ~CurlOriginSource() override;
 
-  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts) override;
+  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(
+      ports::FactSink facts, ports::OriginSettings settings) override;
 
  private:
   explicit CurlOriginSource(std::shared_ptr<CurlLoop> loop);

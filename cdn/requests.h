@@ -26,8 +26,8 @@ class ProbeTransfer final : public Transfer {
 class DocumentTransfer final : public Transfer {
  public:
   DocumentTransfer(core::RequestId id, std::string url, core::ByteCount limit,
-                   std::shared_ptr<const ports::FactSink> facts)
-      : Transfer(id, std::move(url), std::move(facts)), limit_(limit) {}
+                   std::shared_ptr<ClientContext> client)
+      : Transfer(id, std::move(url), std::move(client)), limit_(limit) {}
 
  private:
   void set_options(CURL*) override {}
@@ -42,9 +42,8 @@ class DocumentTransfer final : public Transfer {
 class RangeTransfer final : public Transfer {
  public:
   RangeTransfer(core::RequestId id, const ports::RangeRequest& request,
-                std::unique_ptr<ports::RangeSink> sink,
-                std::shared_ptr<const ports::FactSink> facts)
-      : Transfer(id, request.url, std::move(facts)),
+                std::unique_ptr<ports::RangeSink> sink, std::shared_ptr<ClientContext> client)
+      : Transfer(id, request.url, std::move(client)),
         request_(request),
         sink_(std::move(sink)),
         position_(request.span.begin),

@@ -1,6 +1,7 @@
 #include "cdn/transfer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "cdn/url.h"
@@ -26,11 +27,19 @@ constexpr long kKeepAliveIdleSeconds = 45;
 
 [[nodiscard]] bool is_redirect(int status) { return status >= 300 && status < 400; }
 
+[[nodiscard]] bool is_http(std::string_view scheme) {
+  return scheme == "http" || scheme == "https";
+}
+
+// Answers of a proxy to CONNECT that another attempt does not change.
+[[nodiscard]] bool is_final_refusal(long status) {
+  return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
+}
+
 [[nodiscard]] FailureClass class_of(CURLcode code) {
   switch (code) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_TOO_MANY_REDIRECTS:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
@@ -63,23 +72,35 @@ void Transfer::revoke() {
     if (!std::exchange(open_, false)) return;
   }
   drop_sink(false);
-  facts_.reset();
+  client_.reset();
 }
 
 CURL* Transfer::begin(const OriginOptions& options) {
   const std::lock_guard lock(gate_);
   if (!open_) return nullptr;
-  const std::string scheme = url_scheme(url_);
-  if (url_.find('\0') != std::string::npos || (scheme != "http" && scheme != "https")) {
+  if (!client_->fault().empty()) {
+    refuse(FailureClass::permanent, client_->fault());
+  } else if (url_.find('\0') != std::string::npos || !is_http(url_scheme(url_))) {
     refuse(FailureClass::permanent, "not a http or https URL");
-  } else {
-    was_https_ = scheme == "https";
+  }
+  return start_hop(options);
+}
+
+CURL* Transfer::start_hop(const OriginOptions& options) {
+  easy_.reset();
+  headers_.reset();
+  if (!refusal_) {
     easy_.reset(curl_easy_init());
     if (!easy_) refuse(FailureClass::transient, "out of memory for a request");
   }
   if (easy_) {
+    curl_text_[0] = '\0';
+    paused_ = false;
+    body_ = Body::unjudged;
+    discarded_ = 0;
     set_common_options(options);
     set_options(easy_.get());
+    for (const std::string& line : client_->headers_for(hop_url_)) set_header(line);
     curl_easy_setopt(easy_.get(), CURLOPT_HTTPHEADER, headers_.get());
   }
   if (!refusal_) return easy_.get();
@@ -89,32 +110,40 @@ CURL* Transfer::begin(const OriginOptions& options) {
   return nullptr;
 }
 
+CURL* Transfer::follow(const OriginOptions& options) {
+  std::string next = redirect_url(hop_url_, std::exchange(location_, {}));
+  const std::string scheme = url_scheme(next);
+  if (redirects_++ == options.redirects_max) {
+    refuse(FailureClass::permanent,
+           "more than " + std::to_string(options.redirects_max) + " redirects");
+  } else if (!is_http(scheme)) {
+    refuse(FailureClass::permanent, "refused a redirect to what is no http or https URL");
+  } else if (scheme == "http" && url_scheme(hop_url_) == "https") {
+    refuse(FailureClass::permanent, "refused a redirect from https to http");
+  } else {
+    hop_url_ = std::move(next);
+  }
+  return start_hop(options);
+}
+
 void Transfer::set_common_options(const OriginOptions& options) {
   CURL* const easy = easy_.get();
   const auto set = [easy](CURLoption option, auto value) { curl_easy_setopt(easy, option, value); };
   set(CURLOPT_PRIVATE, static_cast<void*>(this));
   set(CURLOPT_ERRORBUFFER, curl_text_);
-  set(CURLOPT_URL, url_.c_str());
+  set(CURLOPT_URL, hop_url_.c_str());
   set(CURLOPT_USERAGENT, options.user_agent.c_str());
   set(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
   set(CURLOPT_HEADERDATA, static_cast<void*>(this));
   set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
   set(CURLOPT_WRITEDATA, static_cast<void*>(this));
-  set(CURLOPT_PREREQFUNCTION, &Transfer::on_request);
-  set(CURLOPT_PREREQDATA, static_cast<void*>(this));
-  set(CURLOPT_XFERINFOFUNCTION, &Transfer::on_progress);
-  set(CURLOPT_XFERINFODATA, static_cast<void*>(this));
-  set(CURLOPT_NOPROGRESS, 0L);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's reply is not the origin's
   set(CURLOPT_NOSIGNAL, 1L);
   // A cancelled name look-up must not hold up the other transfers until it has timed out.
   set(CURLOPT_QUICK_EXIT, 1L);
   set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
   set(CURLOPT_PROTOCOLS_STR, "http,https");
-  // on_request() repeats the check for a chain that turns back to http; this one saves connecting.
-  set(CURLOPT_REDIR_PROTOCOLS_STR, was_https_ ? "https" : "http,https");
-  set(CURLOPT_FOLLOWLOCATION, 1L);
-  set(CURLOPT_MAXREDIRS, static_cast<long>(options.redirects_max));
+  set(CURLOPT_FOLLOWLOCATION, 0L);  // see follow()
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
   set(CURLOPT_LOW_SPEED_LIMIT, static_cast<long>(options.low_speed_bytes_per_s));
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.low_speed_time.count()));
@@ -122,9 +151,37 @@ void Transfer::set_common_options(const OriginOptions& options) {
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_TCP_KEEPIDLE, kKeepAliveIdleSeconds);
-  if (!options.ca_file.empty()) set(CURLOPT_CAINFO, options.ca_file.c_str());
+  if (!options.ca_file.empty()) {
+    set(CURLOPT_CAINFO, options.ca_file.c_str());
+    set(CURLOPT_PROXY_CAINFO, options.ca_file.c_str());
+  }
+  set_proxy_options();
   // Ranges and hashes count the bytes of the file, never those of a coded form.
   set_header("Accept-Encoding: identity");
+}
+
+void Transfer::set_proxy_options() {
+  CURL* const easy = easy_.get();
+  // Our headers are for origins. A proxy that opens a tunnel has no need of them.
+  curl_easy_setopt(easy, CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));
+  const ProxySettings& settings = client_->proxy_settings();
+  switch (settings.usage) {
+    case ProxySettings::Usage::preconfig:
+    case ProxySettings::Usage::autodetect:
+      return;  // libcurl reads the environment
+    case ProxySettings::Usage::none:
+      curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+      return;
+    case ProxySettings::Usage::use:
+      break;
+  }
+  const ProxyAddress& proxy = client_->proxy_address();
+  curl_easy_setopt(easy, CURLOPT_PROXY, proxy.url.c_str());
+  curl_easy_setopt(easy, CURLOPT_NOPROXY,
+                   settings.bypass.c_str());  // also if empty: no environment
+  if (proxy.user.empty() && proxy.password.empty()) return;
+  curl_easy_setopt(easy, CURLOPT_PROXYUSERNAME, proxy.user.c_str());
+  curl_easy_setopt(easy, CURLOPT_PROXYPASSWORD, proxy.password.c_str());
 }
 
 void Transfer::set_header(const std::string& line) {
@@ -132,28 +189,6 @@ void Transfer::set_header(const std::string& line) {
   if (longer == nullptr) return refuse(FailureClass::transient, "out of memory for a request");
   static_cast<void>(headers_.release());
   headers_.reset(longer);
-}
-
-int Transfer::on_request(void* self, char*, char*, int, int) {
-  auto& transfer = *static_cast<Transfer*>(self);
-  const bool https = url_scheme(transfer.effective_url()) == "https";
-  if (transfer.was_https_ && !https) {
-    transfer.refuse(FailureClass::permanent, "refused a redirect from https to http");
-    return CURL_PREREQFUNC_ABORT;
-  }
-  transfer.was_https_ = https;
-  return CURL_PREREQFUNC_OK;
-}
-
-int Transfer::on_progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t) {
-  auto& transfer = *static_cast<Transfer*>(self);
-  // libcurl reads and drops the body of a redirect, which on_body() does not see.
-  if (transfer.body_ != Body::unjudged || received <= static_cast<curl_off_t>(kDiscardBytesMax)) {
-    return 0;
-  }
-  transfer.refuse(FailureClass::protocol, "the body of a redirect is longer than " +
-                                              std::to_string(kDiscardBytesMax) + " bytes");
-  return 1;
 }
 
 std::size_t Transfer::on_header(char* data, std::size_t, std::size_t count, void* self) {
@@ -176,18 +211,24 @@ bool Transfer::add_header_line(std::string_view line) {
   header_block_ended_ = true;
   long status = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
-  // An interim reply is followed by the real one, a redirect by that of the next host. One that
-  // leads nowhere is decided on when its body begins or ends.
-  if (status < 200 || is_redirect(static_cast<int>(status))) return true;
-  return decide();
+  // An interim reply is followed by the real one.
+  return status < 200 || decide();
 }
 
 bool Transfer::decide() {
-  ReplyHeaders reply = parse_reply_headers(header_block_, std::chrono::system_clock::now());
-  header_block_ = {};
+  const std::string block = std::exchange(header_block_, {});
+  ReplyHeaders reply = parse_reply_headers(block, std::chrono::system_clock::now());
   const auto length = reply.content_length;
   const std::lock_guard lock(gate_);
   if (!open_) return false;
+  client_->note_reply(block);
+  if (is_redirect(reply.status) && !reply.location.empty()) {
+    location_ = std::move(reply.location);
+    body_ = Body::discarded;
+    if (!length || *length <= kDiscardBytesMax) return true;
+    refuse_redirect_body();
+    return false;
+  }
   const Verdict verdict = judge(std::move(reply));
   body_ = verdict == Verdict::wanted ? Body::wanted : Body::discarded;
   satisfied_ = verdict == Verdict::satisfied;
@@ -200,7 +241,9 @@ std::size_t Transfer::on_body(char* data, std::size_t, std::size_t count, void* 
   if (transfer.body_ == Body::unjudged && !transfer.decide()) return 0;
   if (transfer.body_ == Body::discarded) {
     transfer.discarded_ += count;
-    return transfer.discarded_ <= kDiscardBytesMax ? count : 0;
+    if (transfer.discarded_ <= kDiscardBytesMax) return count;
+    if (!transfer.location_.empty()) transfer.refuse_redirect_body();
+    return 0;
   }
   const std::lock_guard lock(transfer.gate_);
   if (!transfer.open_) return 0;
@@ -221,15 +264,17 @@ CURLcode Transfer::unpause() {
   return curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
 }
 
-void Transfer::finish(CURLcode code) {
+CURL* Transfer::finish(CURLcode code, const OriginOptions& options) {
   // A reply without a body that was put off by add_header_line().
   if (code == CURLE_OK && body_ == Body::unjudged) static_cast<void>(decide());
   const std::lock_guard lock(gate_);
-  if (!open_) return;
+  if (!open_) return nullptr;
+  if (code == CURLE_OK && !refusal_ && !location_.empty()) return follow(options);
   Judged<core::Event> last = outcome(code);
   drop_sink(true);
   progress();
   end(last ? std::move(*last) : core::RequestFailed{id_, with_url(std::move(last.error()))});
+  return nullptr;
 }
 
 Judged<core::Event> Transfer::outcome(CURLcode code) {
@@ -241,7 +286,7 @@ Judged<core::Event> Transfer::outcome(CURLcode code) {
 void Transfer::end(core::Event last_fact) {
   open_ = false;
   give(std::move(last_fact));
-  facts_.reset();
+  client_.reset();
 }
 
 void Transfer::report_progress() {
@@ -253,30 +298,33 @@ void Transfer::refuse(FailureClass kind, std::string message) {
   refuse(Failure{kind, core::Duration{0}, std::move(message)});
 }
 
-std::string Transfer::effective_url() const {
-  const char* text = nullptr;
-  curl_easy_getinfo(easy_.get(), CURLINFO_EFFECTIVE_URL, &text);
-  return text != nullptr ? text : url_;
+void Transfer::refuse_redirect_body() {
+  refuse(FailureClass::protocol,
+         "the body of a redirect is longer than " + std::to_string(kDiscardBytesMax) + " bytes");
 }
 
 Failure Transfer::classify(CURLcode code) const {
-  long status = 0;
+  long connect_status = 0;
   long sent = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &connect_status);
   curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &sent);
   FailureClass kind = class_of(code);
-  // libcurl's word for a reply that is not HTTP/1 or later; a redirect would have a status.
-  if (code == CURLE_UNSUPPORTED_PROTOCOL && sent > 0 && !is_redirect(static_cast<int>(status))) {
-    kind = FailureClass::protocol;
+  // libcurl's word for a reply that is not HTTP/1 or later.
+  if (code == CURLE_UNSUPPORTED_PROTOCOL && sent > 0) kind = FailureClass::protocol;
+  if (is_final_refusal(connect_status)) {
+    return Failure{FailureClass::permanent, core::Duration{0},
+                   "the proxy answered " + std::to_string(connect_status)};
   }
-  const char* const text = curl_text_[0] != '\0' ? curl_text_ : curl_easy_strerror(code);
+  // A text that repeats a URL may hold the credentials of a proxy that the environment names.
+  const bool clean = curl_text_[0] != '\0' && std::strchr(curl_text_, '@') == nullptr;
+  const char* const text = clean ? curl_text_ : curl_easy_strerror(code);
   return Failure{kind, core::Duration{0}, printable(text)};
 }
 
 Failure Transfer::with_url(Failure failure) const {
   std::string where = printable_url(url_);
-  if (easy_) {
-    const std::string last = printable_url(effective_url());
+  if (hop_url_ != url_) {
+    const std::string last = printable_url(hop_url_);
     if (last != where) where += " (redirected to " + last + ")";
   }
   failure.message = where + ": " + failure.message;

@@ -1,4 +1,4 @@
-// One HTTP request on its way: libcurl's callbacks, translated.
+// One request on its way, over all its redirects: libcurl's callbacks, translated.
 #pragma once
 
 #include <curl/curl.h>
@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cdn/client_context.h"
 #include "cdn/header_facts.h"
 #include "cdn/origin_source.h"
 #include "cdn/reply_rules.h"
@@ -24,10 +25,13 @@ namespace lanward::cdn {
 
 // Everything but revoke() is for the curl thread. The gate makes the promise of cancel: sink and
 // facts are used only with the gate locked and open, and whoever closes it owns them.
+//
+// Redirects are followed here and not by libcurl, which would take custom headers along to any
+// host. Each hop has an easy handle of its own, so none can inherit what another was given.
 class Transfer {
  public:
-  Transfer(core::RequestId id, std::string url, std::shared_ptr<const ports::FactSink> facts)
-      : id_(id), url_(std::move(url)), facts_(std::move(facts)) {}
+  Transfer(core::RequestId id, std::string url, std::shared_ptr<ClientContext> client)
+      : id_(id), url_(std::move(url)), hop_url_(url_), client_(std::move(client)) {}
   virtual ~Transfer() = default;
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -41,8 +45,9 @@ class Transfer {
   // Tries again what a full sink refused. Another code than CURLE_OK means that the transfer has
   // ended with it: libcurl reports such an end nowhere else.
   [[nodiscard]] CURLcode unpause();
-  // The transfer has ended: gives the last facts. The handle must be off the multi handle.
-  void finish(CURLcode code);
+  // The handle has ended and is off the multi handle. Not null: the handle of the next hop, and the
+  // one before is gone. Null: the transfer has ended and the last facts have been given.
+  [[nodiscard]] CURL* finish(CURLcode code, const OriginOptions& options);
   void report_progress();
   // Bytes that libcurl has brought since the last call.
   [[nodiscard]] std::uint64_t take_byte_count() { return std::exchange(bytes_, 0); }
@@ -54,7 +59,7 @@ class Transfer {
   enum class Verdict : std::uint8_t { wanted, satisfied, refused };
 
   // Those below are called with the gate locked and open, but for drop_sink() by revoke().
-  virtual void set_options(CURL* easy) = 0;
+  virtual void set_options(CURL* easy) = 0;  // once a hop
   virtual Verdict judge(ReplyHeaders&& reply) = 0;
   virtual Taken take(Bytes bytes) = 0;
   // The last fact of a wanted body that has ended well, or of a satisfied request.
@@ -64,12 +69,13 @@ class Transfer {
   // Lets the sink go, with what it holds or without.
   virtual void drop_sink(bool flush) { static_cast<void>(flush); }
 
-  void give(core::Event fact) const { (*facts_)(std::move(fact)); }
+  void give(core::Event fact) const { client_->give(std::move(fact)); }
   // Notes why the transfer ends; the fact follows when it has ended.
   void refuse(core::FailureClass kind, std::string message);
   void refuse(core::Failure failure) { refusal_ = std::move(failure); }
   void set_header(const std::string& line);
-  [[nodiscard]] std::string effective_url() const;
+  // After redirects.
+  [[nodiscard]] const std::string& effective_url() const { return hop_url_; }
   [[nodiscard]] core::RequestId id() const { return id_; }
   [[nodiscard]] const std::string& url() const { return url_; }
 
@@ -84,9 +90,12 @@ class Transfer {
 
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* self);
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self);
-  static int on_request(void* self, char* ip, char* local_ip, int port, int local_port);
-  static int on_progress(void* self, curl_off_t total, curl_off_t received, curl_off_t, curl_off_t);
+  // Null: the transfer has ended.
+  [[nodiscard]] CURL* start_hop(const OriginOptions& options);
+  [[nodiscard]] CURL* follow(const OriginOptions& options);
   void set_common_options(const OriginOptions& options);
+  void set_proxy_options();
+  void refuse_redirect_body();
   [[nodiscard]] bool add_header_line(std::string_view line);
   // Decides on the reply once its headers are complete. False: stop the transfer now.
   [[nodiscard]] bool decide();
@@ -96,11 +105,13 @@ class Transfer {
   [[nodiscard]] core::Failure with_url(core::Failure failure) const;
 
   const core::RequestId id_;
-  const std::string url_;
+  const std::string url_;  // as asked for
+  std::string hop_url_;    // of the redirect that is being followed
 
   std::mutex gate_;
   bool open_ = true;
-  std::shared_ptr<const ports::FactSink> facts_;
+  std::shared_ptr<ClientContext> client_;  // gone when closed
+  std::uint32_t redirects_ = 0;
 
   std::unique_ptr<CURL, EasyCleanup> easy_;
   std::unique_ptr<curl_slist, ListCleanup> headers_;
@@ -108,7 +119,7 @@ class Transfer {
   std::string header_block_;
   std::size_t header_bytes_ = 0;  // of all replies
   bool header_block_ended_ = false;
-  bool was_https_ = false;
+  std::string location_;  // of a redirect to follow when its body has ended
   bool paused_ = false;
   Body body_ = Body::unjudged;
   std::uint64_t discarded_ = 0;

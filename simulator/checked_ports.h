@@ -41,6 +41,7 @@ class CheckedOriginClient final : public ports::OriginClient {
     checker_.on_cancel(request);
     inner_->cancel(request);
   }
+  [[nodiscard]] std::string reply_headers() const override { return inner_->reply_headers(); }
 
  private:
   MachineChecker& checker_;
@@ -51,9 +52,10 @@ class CheckedOrigins final : public ports::OriginSource {
  public:
   CheckedOrigins(MachineChecker& checker, ports::OriginSource& inner)
       : checker_(checker), inner_(inner) {}
-  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts) override {
+  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(
+      ports::FactSink facts, ports::OriginSettings settings) override {
     return std::make_unique<CheckedOriginClient>(
-        checker_, inner_.connect(watched(checker_, std::move(facts))));
+        checker_, inner_.connect(watched(checker_, std::move(facts)), std::move(settings)));
   }
 
  private:
@@ -104,10 +106,14 @@ class CheckedStore final : public ports::PieceStore {
   void open(const core::Content& content, ports::FactSink facts, Opened done) override {
     inner_.open(content, watched(checker_, std::move(facts)), std::move(done));
   }
-  void deliver(const std::shared_ptr<ports::ContentStore>& content, std::string destination,
-               ports::Delivery how, Done done) override {
-    inner_.deliver(content, std::move(destination), how, std::move(done));
+  void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
+               Done done) override {
+    inner_.deliver(content, std::move(order), std::move(done));
   }
+  void sweep(std::string destination, const core::Digest& id, Done done) override {
+    inner_.sweep(std::move(destination), id, std::move(done));
+  }
+  void forget(const core::Digest& id, Done done) override { inner_.forget(id, std::move(done)); }
   void close(const std::shared_ptr<ports::ContentStore>& content, Done done) override {
     inner_.close(content, std::move(done));
   }

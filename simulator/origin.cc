@@ -32,7 +32,8 @@ SimOriginSource::SimOriginSource(Origin& origin, LinkId downlink, core::ByteRate
   if (machine_rate.value > 0) path_.push_back(origin.network_.add_link(machine_rate));
 }
 
-std::unique_ptr<ports::OriginClient> SimOriginSource::connect(ports::FactSink facts) {
+std::unique_ptr<ports::OriginClient> SimOriginSource::connect(ports::FactSink facts,
+                                                              ports::OriginSettings /*settings*/) {
   return std::make_unique<SimOriginClient>(origin_, path_, std::move(facts));
 }
 

@@ -90,7 +90,8 @@ class SimOriginSource final : public ports::OriginSource {
       : SimOriginSource(origin, downlink, origin.settings_.machine_rate) {}
   // A machine with a cap of its own; zero: none.
   SimOriginSource(Origin& origin, LinkId downlink, core::ByteRate machine_rate);
-  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts) override;
+  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(
+      ports::FactSink facts, ports::OriginSettings settings) override;
 
  private:
   Origin& origin_;
@@ -112,6 +113,7 @@ class SimOriginClient final : public ports::OriginClient {
   // The simulated store never answers full.
   void continue_range(core::RequestId /*request*/) override {}
   void cancel(core::RequestId request) override;
+  [[nodiscard]] std::string reply_headers() const override { return {}; }
 
  private:
   friend class Origin;

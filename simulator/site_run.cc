@@ -177,9 +177,14 @@ Result<void> SiteRun::start_job(Machine& m) {
     m.result.transferred = queue_.now();
     m.checker->complete();
   };
-  const auto created = m.engine->create_job(fmt::format("peer {}", m.place.host), on_event);
-  if (!created) return tl::unexpected(created.error());
-  m.job = *created;
+  // Without a journal every call is carried out before it returns.
+  Result<void> outcome;
+  m.engine->create_job(fmt::format("peer {}", m.place.host), on_event,
+                       [&](const Result<jobs::Job*>& created) {
+                         m.job = created.value_or(nullptr);
+                         if (!created) outcome = tl::unexpected(created.error());
+                       });
+  if (!outcome) return outcome;
   jobs::FileSpec file;
   file.source = kUrl;
   file.urls = {kUrl};
@@ -188,8 +193,11 @@ Result<void> SiteRun::start_job(Machine& m) {
   // The site is known to have others, as with static peers or a tracker; who they are, discovery
   // tells.
   if (scenario_.peers > 1) file.peers = {"10.255.255.255:6881"};
-  if (auto added = m.job->add_file(std::move(file)); !added) return added;
-  return m.job->resume();
+  std::vector<jobs::FileSpec> files;
+  files.push_back(std::move(file));
+  m.job->add_files(std::move(files), [&](Result<void> added) { outcome = std::move(added); });
+  if (outcome) m.job->resume([&](Result<void> resumed) { outcome = std::move(resumed); });
+  return outcome;
 }
 
 // ---- the run -----------------------------------------------------------------------------------

@@ -147,13 +147,6 @@ void SimContentStore::block_hashes(
   answer(queue_, std::move(done), std::move(result));
 }
 
-void SimContentStore::clear_piece(core::PieceIndex piece) {
-  const Piece* p = find(piece);
-  if (closed_ || p == nullptr || p->hashing) return;
-  waste_blocks(*p);
-  forget(piece);
-}
-
 void SimContentStore::run_on_worker(ports::Task task) { queue_.at(queue_.now(), std::move(task)); }
 
 std::uint64_t SimContentStore::missing_bytes(core::PieceIndex piece) const {
@@ -330,16 +323,25 @@ void SimPieceStore::open(const core::Content& content, ports::FactSink facts, Op
 }
 
 void SimPieceStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
-                            std::string destination, ports::Delivery how, Done done) {
+                            ports::DeliveryOrder order, Done done) {
+  auto& [destination, how, parts, ticket] = order;
   SimContentStore& store = simulated(content);
   Result<void> result;
   Stored& stored = contents_[store.content().id];
-  if (store.closed() || !store.verified().full() || stored.given_away) {
+  const core::PieceLayout& layout = store.content().layout;
+  if (!ports::are_valid(parts, layout.size())) {
+    result = fail(ErrorCode::invalid_argument,
+                  destination + " cannot be delivered: the file has no such parts");
+  } else if (store.closed() || ports::missing_pieces(store.verified(), layout, parts) > 0 ||
+             stored.given_away) {
     result = fail(ErrorCode::invalid_state,
                   destination + " cannot be delivered: pieces are missing, or it was shared");
+  } else if (ticket != nullptr && !ticket->use()) {
+    result = fail(ErrorCode::cancelled, "the delivery to " + destination + " was cancelled");
   } else {
-    delivered_.push_back(
-        {std::move(destination), store.content().layout.size(), store.all_verified_intact()});
+    core::ByteCount size = parts.empty() ? layout.size() : core::ByteCount{};
+    for (const core::ByteSpan& part : parts) size += part.size();
+    delivered_.push_back({std::move(destination), size, store.all_verified_intact()});
     if (how == ports::Delivery::consume) {
       release(store);
       stored.verified = core::PieceSet{};
@@ -366,6 +368,22 @@ void SimPieceStore::purge(const std::shared_ptr<ports::ContentStore>& content, D
   release(simulated(content));
   contents_[simulated(content).content().id].verified = core::PieceSet{};
   answer(queue_, std::move(done), Result<void>{});
+}
+
+void SimPieceStore::sweep(std::string /*destination*/, const core::Digest& /*id*/, Done done) {
+  answer(queue_, std::move(done), Result<void>{});
+}
+
+void SimPieceStore::forget(const core::Digest& id, Done done) {
+  Result<void> result;
+  if (const auto found = contents_.find(id); found != contents_.end()) {
+    if (found->second.open != nullptr) {
+      result = fail(ErrorCode::in_use, "the content is used by a transfer: purge it there");
+    } else {
+      found->second.verified = core::PieceSet{};
+    }
+  }
+  answer(queue_, std::move(done), std::move(result));
 }
 
 StoreTotals SimPieceStore::totals(const core::Digest& content) const {

@@ -54,7 +54,6 @@ class SimContentStore final : public ports::ContentStore,
   // Stand-ins for the hashes, functions of content and position.
   void block_hashes(core::PieceIndex piece,
                     ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override;
-  void clear_piece(core::PieceIndex piece) override;
   [[nodiscard]] core::PieceSet verified() const override { return verified_; }
   [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override { return ledger_; }
   void run_on_worker(ports::Task task) override;
@@ -155,10 +154,13 @@ class SimPieceStore final : public ports::PieceStore {
   SimPieceStore(EventQueue& queue, StoreSettings settings) : queue_(queue), settings_(settings) {}
 
   void open(const core::Content& content, ports::FactSink facts, Opened done) override;
-  void deliver(const std::shared_ptr<ports::ContentStore>& content, std::string destination,
-               ports::Delivery how, Done done) override;
+  void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
+               Done done) override;
+  // Nothing is ever left behind.
+  void sweep(std::string destination, const core::Digest& id, Done done) override;
   void close(const std::shared_ptr<ports::ContentStore>& content, Done done) override;
   void purge(const std::shared_ptr<ports::ContentStore>& content, Done done) override;
+  void forget(const core::Digest& id, Done done) override;
 
   // ---- for the checkers
 

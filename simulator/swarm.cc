@@ -133,6 +133,8 @@ void Site::fire(std::uint64_t tag) {
   switch (static_cast<Wakeup>(tag >> kWakeupShift)) {
     case Wakeup::news:
       return receive_news(*m);
+    case Wakeup::tell:
+      return tell_news(*m);
     case Wakeup::report:
       m->reporting = false;
       switch_slow_sources(*m);
@@ -168,8 +170,10 @@ MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, c
   m->wanted = core::PieceSet(pieces);
   m->copies.assign(pieces, 0);
   told_.emplace_back();
-  news_at_.push_back(core::Instant::max());
-  news_phase_.emplace_back(static_cast<std::int64_t>(hash(id.value, 0) % kPhases));
+  inboxes_.push_back(
+      {.at = core::Instant::max(),
+       .interval = settings_.news_interval,
+       .phase = core::Duration{static_cast<std::int64_t>(hash(id.value, 0) % kPhases)}});
   members_.push_back(std::move(m));
   wake(queue_.now() + settings_.discovery, Wakeup::look, id);
   return id;
@@ -226,6 +230,7 @@ void Site::look_around(Member& self) {
     self.place_known = static_cast<std::uint32_t>(swarm.known.size());
     swarm.known.push_back(self.id);
   }
+  set_appetite(self);
   if (!crowded(self)) {
     for (const MemberId other : swarm.known) shake_hands(self, other, false);
     return;
@@ -316,6 +321,7 @@ void Site::open_end(Member& m, std::uint32_t index, const Member& other, std::ui
   n.avoid_until = {};
   m.feeds[index] = {.from = other.id,
                     .read = static_cast<std::uint32_t>(told_[other.id.value].size()),
+                    .back = back,
                     .open = true,
                     .latency_in = latency(other.id, m.id),
                     .latency_out = latency(m.id, other.id)};
@@ -345,7 +351,8 @@ void Site::drop_end(Member& m, std::uint32_t index) {
   if (Neighbour* far = n.waiting ? far_end(n) : nullptr; far != nullptr) {
     std::erase(find(n.member)->waiting, n.back);
   }
-  n.waiting = false;
+  set_waiting(m, n, false);
+  if (!m.untold.empty()) tell_news(m);
   tell(m, core::PeerLeft{source_of(index)});
 }
 

@@ -34,7 +34,7 @@ struct SwarmSettings {
   // A small site is a full mesh; beyond that each machine looks for `connections_out` others and
   // takes as many as come up to `connections_max`.
   std::uint32_t connections_max = 80;
-  std::uint32_t connections_out = 8;
+  std::uint32_t connections_out = 12;
   // Pieces that one machine sends, and gets, at once. Equal numbers keep both ends busy.
   std::uint32_t upload_slots = 4;
   std::uint32_t sources_max = 4;
@@ -44,9 +44,12 @@ struct SwarmSettings {
   core::Duration news_interval{std::chrono::milliseconds{1}};
   std::uint32_t slot_pieces = 4;
   // The same in a site that is no full mesh; besides, nobody is told of pieces that it has itself,
-  // and sources that have brought pieces take turns in the reports.
+  // and sources that have brought pieces take turns in the reports. Who has room for a source and
+  // waits for none looks at news sooner; the engine hears of them later, of many together.
   core::Duration crowd_report_interval{std::chrono::milliseconds{250}};
-  core::Duration crowd_news_interval{std::chrono::milliseconds{25}};
+  core::Duration crowd_news_interval{std::chrono::milliseconds{10}};
+  core::Duration hungry_news_interval{std::chrono::milliseconds{2}};
+  core::Duration crowd_tell_interval{std::chrono::milliseconds{50}};
   std::uint32_t crowd_slot_pieces = 16;
   // Lease messages: a random delay on top of the latency, at most this; how many of a million are
   // lost; how many are late by up to one more latency, so that others overtake them.
@@ -165,9 +168,18 @@ class Site final : private FlowOwner, private EventHandler {
   struct Feed {
     MemberId from;
     std::uint32_t read = 0;  // of what that one has told
+    std::uint32_t back = 0;  // place of this member in that one's list
     bool open = false;       // connected and not cut
     core::Duration latency_in{0};
     core::Duration latency_out{0};
+  };
+  // News on their way to a member: close together, because whoever tells something looks at the
+  // inboxes of all its neighbours.
+  struct Inbox {
+    core::Instant at;         // when they are looked at; max: nothing is known, min: never again
+    std::uint64_t feeds = 0;  // bit n%64: feed n has some
+    core::Duration interval{0};
+    core::Duration phase{0};  // so that a site does not move in step
   };
   struct Swarm;
   struct Member {
@@ -187,11 +199,14 @@ class Site final : private FlowOwner, private EventHandler {
     std::vector<std::uint64_t> have;     // bits of the pieces that each neighbour has, row by row
     std::vector<std::uint32_t> waiting;  // neighbours that want a slot, first come first served
     std::vector<std::uint32_t> banned;   // hosts
-    std::uint32_t next_asked = 0;        // the neighbours take turns
+    std::vector<core::PeerHasPiece> untold;  // news that the engine has not heard yet
+    core::Instant tell_at;                   // no earlier; an event waits while some are untold
+    std::uint32_t next_asked = 0;            // the neighbours take turns
     std::uint32_t connected = 0;
     std::uint32_t looks = 0;    // rounds of looking for neighbours
     std::uint32_t reports = 0;  // rounds of reporting
     std::uint32_t sources = 0;  // pieces asked for
+    std::uint32_t queued = 0;   // neighbours for whose slots it waits
     std::uint32_t uploads = 0;  // slots in use
     bool known = false;         // discovery has found it
     bool reporting = false;
@@ -200,7 +215,7 @@ class Site final : private FlowOwner, private EventHandler {
     std::vector<MemberId> known;
     std::unordered_map<std::uint32_t, MemberId> by_host;  // never iterated
   };
-  enum class Wakeup : std::uint64_t { news = 1, report, look };
+  enum class Wakeup : std::uint64_t { news = 1, tell, report, look };
 
   [[nodiscard]] Member* find(MemberId id) const { return members_[id.value].get(); }
   [[nodiscard]] std::uint64_t hash(std::uint64_t a, std::uint64_t b) const;
@@ -242,9 +257,15 @@ class Site final : private FlowOwner, private EventHandler {
   void receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
                         const core::PieceSet& pieces);
   // When a member looks at what arrives at `at`.
-  [[nodiscard]] core::Instant news_due(MemberId id, core::Instant at,
-                                       core::Duration interval) const;
+  [[nodiscard]] static core::Instant news_due(const Inbox& inbox, core::Instant at);
   void receive_news(Member& self);
+  // Hands news to the engine; in a large site not too often.
+  void pass_on(Member& self, std::vector<core::PeerHasPiece> news);
+  void tell_news(Member& self);
+  // How often it looks at news from now on.
+  void set_appetite(const Member& self);
+  void set_waiting(Member& self, Neighbour& from, bool waiting);
+  void look_sooner(const Member& self);
   [[nodiscard]] static std::span<std::uint64_t> row(Member& m, std::uint32_t index);
   [[nodiscard]] static std::span<const std::uint64_t> row(const Member& m, std::uint32_t index);
   [[nodiscard]] static bool has(const Member& m, std::uint32_t index, core::PieceIndex piece);
@@ -279,11 +300,9 @@ class Site final : private FlowOwner, private EventHandler {
   const core::Seed seed_;
   core::Prng chance_;
   std::vector<std::unique_ptr<Member>> members_;  // null: gone
-  // By member: what it has told; when it looks at news, and its phase, so that a site does not move
-  // in step.
+  // By member: what it has told; what is on its way to it.
   std::vector<std::vector<Told>> told_;
-  std::vector<core::Instant> news_at_;
-  std::vector<core::Duration> news_phase_;
+  std::vector<Inbox> inboxes_;
   std::map<core::Digest, Swarm> swarms_;
   std::map<std::uint32_t, Behaviour> behaviours_;
   std::function<std::uint32_t(std::uint32_t)> group_of_;

@@ -108,9 +108,9 @@ void Site::forget_pieces(Member& m, std::uint32_t index) {
   std::fill(bits.begin(), bits.end(), 0);
 }
 
-core::Instant Site::news_due(MemberId id, core::Instant at, core::Duration interval) const {
-  if (interval == core::Duration{0}) return at;
-  return at + interval - (at.time_since_epoch() + news_phase_[id.value]) % interval;
+core::Instant Site::news_due(const Inbox& inbox, core::Instant at) {
+  if (inbox.interval == core::Duration{0}) return at;
+  return at + inbox.interval - (at.time_since_epoch() + inbox.phase) % inbox.interval;
 }
 
 void Site::announce(MemberId id, core::PieceIndex piece) {
@@ -120,31 +120,58 @@ void Site::announce(MemberId id, core::PieceIndex piece) {
   if (!self->offered.insert(piece)) return;
   const core::Instant now = queue_.now();
   told_[id.value].push_back({now, piece});
-  const core::Duration interval =
-      crowded(*self) ? settings_.crowd_news_interval : settings_.news_interval;
   for (const Feed& feed : self->feeds) {
     if (!feed.open) continue;
-    core::Instant& at = news_at_[feed.from.value];
-    if (now + feed.latency_out >= at) continue;
-    const core::Instant due = news_due(feed.from, now + feed.latency_out, interval);
-    if (due >= at) continue;
-    at = due;
+    Inbox& inbox = inboxes_[feed.from.value];
+    inbox.feeds |= std::uint64_t{1} << feed.back % kWordBits;
+    if (now + feed.latency_out >= inbox.at) continue;
+    const core::Instant due = news_due(inbox, now + feed.latency_out);
+    if (due >= inbox.at) continue;
+    inbox.at = due;
     wake(due, Wakeup::news, feed.from);
   }
 }
 
+// Who has room for a source and waits for none wants to know at once; others have time.
+void Site::set_appetite(const Member& self) {
+  if (!crowded(self)) return;
+  inboxes_[self.id.value].interval = self.sources + self.queued < settings_.sources_max
+                                         ? settings_.hungry_news_interval
+                                         : settings_.crowd_news_interval;
+}
+
+void Site::set_waiting(Member& self, Neighbour& from, bool waiting) {
+  if (from.waiting == waiting) return;
+  from.waiting = waiting;
+  self.queued += waiting ? 1U : ~0U;
+  set_appetite(self);
+}
+
+// What was to be looked at later may help now.
+void Site::look_sooner(const Member& self) {
+  Inbox& inbox = inboxes_[self.id.value];
+  if (inbox.at == core::Instant::max() || inbox.at <= queue_.now()) return;
+  const core::Instant due = news_due(inbox, queue_.now());
+  if (due >= inbox.at) return;
+  inbox.at = due;
+  wake(due, Wakeup::news, self.id);
+}
+
 void Site::receive_news(Member& self) {
   const core::Instant now = queue_.now();
-  core::Instant& news_at = news_at_[self.id.value];
-  if (news_at != now) return;  // they are looked at earlier by now
+  Inbox& inbox = inboxes_[self.id.value];
+  if (inbox.at != now) return;  // they are looked at earlier by now
   const bool crowd = crowded(self);
   std::vector<core::PeerHasPiece> told;
   std::vector<std::uint32_t> offering;
   core::Instant next = core::Instant::max();
+  const std::uint64_t from = std::exchange(inbox.feeds, 0);
   const auto count = static_cast<std::uint32_t>(self.feeds.size());
   std::uint32_t index = self.next_asked;
   for (std::uint32_t i = 0; i < count; ++i, ++index) {
     if (index >= count) index = 0;
+    const std::uint64_t bit = std::uint64_t{1} << index % kWordBits;
+    if ((from & bit) == 0) continue;
     Feed& feed = self.feeds[index];
     if (!feed.open) continue;
     const std::vector<Told>& log = told_[feed.from.value];
@@ -153,6 +180,7 @@ void Site::receive_news(Member& self) {
       const Told& item = log[feed.read];
       if (item.at + feed.latency_in > now) {
         next = std::min(next, item.at + feed.latency_in);
+        inbox.feeds |= bit;
         break;
       }
       if (crowd && self.offered.contains(item.piece)) continue;
@@ -163,22 +191,36 @@ void Site::receive_news(Member& self) {
     if (offered && !self.neighbours[index].waiting) offering.push_back(index);
   }
   // Whoever has everything need not look again.
-  news_at = crowd && self.offered.full() ? core::Instant::min() : core::Instant::max();
-  if (next != core::Instant::max() && news_at == core::Instant::max()) {
-    const core::Duration interval = crowd ? settings_.crowd_news_interval : settings_.news_interval;
-    news_at = news_due(self.id, next, interval);
-    wake(news_at, Wakeup::news, self.id);
+  inbox.at = crowd && self.offered.full() ? core::Instant::min() : core::Instant::max();
+  if (next != core::Instant::max() && inbox.at == core::Instant::max()) {
+    inbox.at = news_due(inbox, next);
+    wake(inbox.at, Wakeup::news, self.id);
   }
-  if (told.size() == 1) {
-    tell(self, told.front());
-  } else if (!told.empty()) {
-    tell(self, core::PeersHavePieces{std::move(told)});
-  }
+  if (!told.empty()) pass_on(self, std::move(told));
   // Whoever is not heard of has been asked before, or had nothing.
-  for (const std::uint32_t from : offering) {
+  for (const std::uint32_t source : offering) {
     if (self.sources >= settings_.sources_max) break;
-    pull(self, from);
+    pull(self, source);
   }
+}
+
+void Site::pass_on(Member& self, std::vector<core::PeerHasPiece> news) {
+  if (!crowded(self)) {
+    if (news.size() == 1) return tell(self, news.front());
+    return tell(self, core::PeersHavePieces{std::move(news)});
+  }
+  const bool scheduled = !self.untold.empty();
+  self.untold.insert(self.untold.end(), news.begin(), news.end());
+  if (queue_.now() >= self.tell_at) return tell_news(self);
+  if (!scheduled) wake(self.tell_at, Wakeup::tell, self.id);
+}
+
+void Site::tell_news(Member& self) {
+  std::vector<core::PeerHasPiece> news = std::exchange(self.untold, {});
+  std::erase_if(news, [&](const auto& item) { return self.offered.contains(item.piece); });
+  if (news.empty()) return;
+  self.tell_at = queue_.now() + settings_.crowd_tell_interval;
+  tell(self, core::PeersHavePieces{std::move(news)});
 }
 
 void Site::receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
@@ -244,6 +286,7 @@ void Site::pull_from_all(Member& self) {
     if (index >= count) index = 0;
     if (pull(self, index)) self.next_asked = index + 1;
   }
+  look_sooner(self);
 }
 
 bool Site::serves_now(const Neighbour& from) const {
@@ -258,7 +301,7 @@ bool Site::pull(Member& self, std::uint32_t index) {
   if (serves_now(n)) {
     Member& source = *find(n.member);
     if (source.uploads >= settings_.upload_slots) {
-      n.waiting = true;
+      set_waiting(self, n, true);
       source.waiting.push_back(n.back);
       return false;
     }
@@ -319,6 +362,7 @@ void Site::start_request(Member& self, std::uint32_t index, core::PieceIndex pie
   note_request(self, n, piece);
   n.on_slot = 0;
   ++self.sources;
+  set_appetite(self);
   if (!serves_now(n)) return expect_bytes(self, index);
   Member& source = *find(n.member);
   source.neighbours[n.back].serving = true;
@@ -374,6 +418,7 @@ void Site::end_request(Member& self, std::uint32_t index) {
   n.asked = false;
   n.flow = {};
   --self.sources;
+  set_appetite(self);
   Neighbour* far = n.cut ? nullptr : far_end(n);
   if (far != nullptr && std::exchange(far->serving, false)) --find(n.member)->uploads;
 }
@@ -394,7 +439,7 @@ void Site::serve_next(Member& self) {
     self.waiting.erase(self.waiting.begin());
     if (far_end(n) == nullptr) continue;
     Member& next = *find(n.member);
-    next.neighbours[n.back].waiting = false;
+    set_waiting(next, next.neighbours[n.back], false);
     if (next.sources < settings_.sources_max) pull(next, n.back);
   }
 }

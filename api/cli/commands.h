@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/cli/exit_code.h"
+#include "api/cli/jobs_reporter.h"
 #include "api/cli/options.h"
 #include "api/cli/reporter.h"
 #include "api/cli/waiter.h"
@@ -15,5 +16,13 @@ namespace lanward::cli {
 // written by then.
 [[nodiscard]] ExitCode run_publish(const PublishOptions& options, Reporter& reporter,
                                    Waiter& waiter);
+
+// Every command of `jobs` but `run`. A signal ends the process at once, which leaves the queue as
+// a crash would: whole.
+[[nodiscard]] ExitCode run_jobs(const JobsOptions& options, JobsReporter& reporter);
+
+// `jobs run`: blocks until nothing is left to do or a signal arrives. `run` is in `options`.
+[[nodiscard]] ExitCode run_queue(const JobsOptions& options, const JobsRun& run,
+                                 JobsReporter& reporter, Waiter& waiter);
 
 }  // namespace lanward::cli

@@ -5,12 +5,35 @@ namespace lanward::cli {
 ExitCode exit_code_of(ErrorCode code) noexcept {
   switch (code) {
     case ErrorCode::invalid_argument:
+    case ErrorCode::invalid_state:
     case ErrorCode::not_found:
     case ErrorCode::unsupported:
+    case ErrorCode::access_denied:
+    case ErrorCode::job_not_found:
+    case ErrorCode::job_empty:
+    case ErrorCode::too_many_jobs:
+    case ErrorCode::too_many_files:
+    case ErrorCode::too_many_ranges:
+    case ErrorCode::no_error_information:
+    case ErrorCode::duplicate_file:
+    case ErrorCode::invalid_range:
+    case ErrorCode::overlapping_ranges:
+    case ErrorCode::file_unavailable:
+    case ErrorCode::unknown_property:
+    case ErrorCode::read_only_property:
+    case ErrorCode::write_only_property:
+    case ErrorCode::property_not_set:
+    case ErrorCode::no_url:
+    case ErrorCode::no_sink:
+    case ErrorCode::sink_already_set:
       return ExitCode::usage;
     case ErrorCode::network:
     case ErrorCode::origin_rejected:
     case ErrorCode::manifest_missing:
+    case ErrorCode::no_progress:
+    case ErrorCode::download_time_up:
+    case ErrorCode::ranges_unsupported:
+    case ErrorCode::size_unknown:
       return ExitCode::network;
     case ErrorCode::manifest_invalid:
     case ErrorCode::integrity:
@@ -19,12 +42,13 @@ ExitCode exit_code_of(ErrorCode code) noexcept {
     case ErrorCode::disk_full:
     case ErrorCode::disk_io:
     case ErrorCode::destination:
+    case ErrorCode::state_damaged:
       return ExitCode::disk;
     case ErrorCode::in_use:
       return ExitCode::in_use;
     case ErrorCode::cancelled:
+    case ErrorCode::job_too_old:
       return ExitCode::cancelled;
-    case ErrorCode::invalid_state:
     case ErrorCode::internal:
       return ExitCode::internal;
   }

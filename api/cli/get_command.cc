@@ -2,15 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <filesystem>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "api/cli/commands.h"
+#include "api/cli/endpoint.h"
+#include "api/cli/event_mailbox.h"
 #include "api/cli/paths.h"
 
 namespace lanward::cli {
@@ -19,50 +19,11 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// Enough for every change between two looks; only a blocked terminal makes more pile up, and then
-// the oldest are the least interesting.
-constexpr std::size_t kStateChangesMax = 256;
 // The job's state is looked at at least this often even if nobody nudges.
 constexpr std::chrono::milliseconds kLookInterval{1000};
 
 // Of the engine; the display name is for listings only.
 constexpr std::size_t kDisplayNameMax = 256;
-
-struct StateChange {
-  JobState state;
-  std::optional<Error> error;
-};
-
-// Carries state changes from the engine's thread to ours.
-class Mailbox {
- public:
-  explicit Mailbox(Waiter& waiter) : waiter_(waiter) {}
-
-  void put(const JobEvent& event) {
-    if (!event.state_changed) return;
-    {
-      const std::lock_guard lock(mutex_);
-      if (changes_.size() == kStateChangesMax) changes_.pop_front();
-      changes_.push_back({event.state, event.error});
-    }
-    waiter_.nudge();
-  }
-
-  std::deque<StateChange> take() {
-    const std::lock_guard lock(mutex_);
-    return std::exchange(changes_, {});
-  }
-
- private:
-  Waiter& waiter_;
-  std::mutex mutex_;
-  std::deque<StateChange> changes_;
-};
-
-Endpoint endpoint_of(const std::string& listen, std::uint16_t port) {
-  const std::size_t colon = listen.rfind(':');
-  return {colon == std::string::npos ? "0.0.0.0" : listen.substr(0, colon), port};
-}
 
 // One run of `lanward get`.
 class Get {
@@ -98,16 +59,7 @@ class Get {
   }
 
   FileRequest file_request() const {
-    FileRequest file;
-    file.source = options_.source;
-    // Ends in '/' without a name: the engine adds the one that the manifest suggests.
-    file.destination = (fs::path(plan_.directory) / plan_.name).lexically_normal().string();
-    file.manifest = options_.manifest;
-    file.mirrors = options_.mirrors;
-    file.peers = options_.peers;
-    file.trackers = options_.trackers;
-    file.use_origin = options_.use_cdn;
-    file.use_peers = options_.use_peers;
+    FileRequest file = file_request_of(options_, plan_);
     file.share_after_complete = options_.share.has_value();
     return file;
   }
@@ -130,7 +82,7 @@ class Get {
                                    [this](const JobEvent& event) { mailbox_.put(event); });
     if (!job) return tl::unexpected(job.error());
     job_ = *std::move(job);
-    if (auto added = job_->add_file(file_request()); !added) return added;
+    if (auto added = job_->add_file(file_request()); !added) return tl::unexpected(added.error());
     return job_->resume();
   }
 
@@ -250,7 +202,7 @@ class Get {
   const GetOptions& options_;
   Reporter& reporter_;
   Waiter& waiter_;
-  Mailbox mailbox_;  // outlives the engine, whose thread uses it
+  EventMailbox mailbox_;  // outlives the engine, whose thread uses it
   const Clock::time_point begun_ = Clock::now();
   DeliveryPlan plan_;
   std::optional<WorkingDirectory> working_;

@@ -1,10 +1,9 @@
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "api/cli/console.h"
 #include "api/cli/format.h"
 #include "api/cli/reporter.h"
 
@@ -13,23 +12,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kTerminalInterval{250};  // smooth, and cheap to draw
 constexpr std::chrono::milliseconds kPlainInterval{2000};    // readable in a log
-constexpr std::size_t kWidthUnknown = 80;
 // More peers than fit a screen are summed up; --json has them all.
 constexpr std::size_t kPeersListedMax = 20;
-
-// Control characters of names and messages from outside would steer the terminal.
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
-std::size_t terminal_width(std::FILE* stream) {
-  winsize size{};
-  if (ioctl(fileno(stream), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kWidthUnknown;
-  return size.ws_col;
-}
 
 const char* integrity_text(Integrity integrity) {
   switch (integrity) {
@@ -63,16 +47,15 @@ std::string share_text(const Share& share) {
 
 class HumanReporter final : public Reporter {
  public:
-  explicit HumanReporter(Streams streams)
-      : streams_(streams), terminal_(isatty(fileno(streams.err)) == 1) {}
-  ~HumanReporter() override { clear(); }
+  explicit HumanReporter(Streams streams) : console_(streams) {}
 
   std::chrono::milliseconds interval() const override {
-    return terminal_ ? kTerminalInterval : kPlainInterval;
+    return console_.terminal() ? kTerminalInterval : kPlainInterval;
   }
 
   void listening(const Endpoint& endpoint) override {
-    if (!terminal_) line(fmt::format("listening on {}:{}", endpoint.address, endpoint.port));
+    if (!console_.terminal())
+      console_.line(fmt::format("listening on {}:{}", endpoint.address, endpoint.port));
   }
 
   void state(JobState state, const std::optional<Error>& error) override {
@@ -81,37 +64,40 @@ class HumanReporter final : public Reporter {
     // cause of a wait deserves a line everywhere.
     const bool waits = state == JobState::transient_error && error;
     const bool on_the_way = state == JobState::connecting || state == JobState::transferring;
-    const bool worth_a_line = waits || (on_the_way && !terminal_);
-    if (worth_a_line && text != last_state_) line(text);
+    const bool worth_a_line = waits || (on_the_way && !console_.terminal());
+    if (worth_a_line && text != last_state_) console_.line(text);
     last_state_ = std::move(text);
   }
 
-  void note(const FileStatus& file) override { line("note: " + printable(file.note)); }
+  void note(const FileStatus& file) override { console_.line("note: " + printable(file.note)); }
 
   void progress(const Progress& progress, JobState state) override {
-    if (terminal_) {
-      draw(progress_line(progress, state, terminal_width(streams_.err) - 1));
+    if (console_.terminal()) {
+      console_.draw(progress_line(progress, state, console_.width()));
     } else if (state == JobState::transferring) {
-      line(progress_line(progress, state, kWidthUnknown - 1));
+      console_.line(progress_line(progress, state, console_.width()));
     }
   }
 
   void delivered(const Summary& summary) override {
-    clear();
+    console_.clear();
     const std::uint64_t size = summary.file.total_bytes;
     const auto milliseconds =
         static_cast<std::uint64_t>(std::max<std::int64_t>(1, summary.elapsed.count()));
     const std::uint64_t fetched = size - std::min(size, summary.progress.cached_bytes);
-    result(fmt::format("{}: {} in {} ({})", printable(summary.file.destination), format_bytes(size),
-                       format_elapsed(summary.elapsed),
-                       format_rate(static_cast<std::uint64_t>(static_cast<double>(fetched) * 1000 /
-                                                              static_cast<double>(milliseconds)))));
-    for (const std::string& row : source_rows(summary)) result(row);
-    result(fmt::format("  {:<11} {}", "integrity", integrity_text(summary.file.integrity)));
+    console_.result(
+        fmt::format("{}: {} in {} ({})", printable(summary.file.destination), format_bytes(size),
+                    format_elapsed(summary.elapsed),
+                    format_rate(static_cast<std::uint64_t>(static_cast<double>(fetched) * 1000 /
+                                                           static_cast<double>(milliseconds)))));
+    for (const std::string& row : source_rows(summary)) console_.result(row);
+    console_.result(
+        fmt::format("  {:<11} {}", "integrity", integrity_text(summary.file.integrity)));
   }
 
   void sharing(const Endpoint& endpoint, const Share& share) override {
-    line(fmt::format("sharing on {}:{} {}", endpoint.address, endpoint.port, share_text(share)));
+    console_.line(
+        fmt::format("sharing on {}:{} {}", endpoint.address, endpoint.port, share_text(share)));
   }
 
   void share_ended(const std::vector<SourceStats>& sources) override {
@@ -121,30 +107,32 @@ class HumanReporter final : public Reporter {
       served += source.served_bytes;
       peers += source.served_bytes > 0;
     }
-    line(fmt::format("sharing ended: served {} to {} peer{}", format_bytes(served), peers,
-                     peers == 1 ? "" : "s"));
+    console_.line(fmt::format("sharing ended: served {} to {} peer{}", format_bytes(served), peers,
+                              peers == 1 ? "" : "s"));
   }
 
   void hashing(std::uint64_t done_bytes, std::uint64_t total_bytes) override {
-    if (!terminal_) return;
-    draw(fmt::format("hashing {:3}%  {} of {}", percent(done_bytes, total_bytes),
-                     format_bytes(done_bytes), format_bytes(total_bytes)));
+    if (!console_.terminal()) return;
+    console_.draw(fmt::format("hashing {:3}%  {} of {}", percent(done_bytes, total_bytes),
+                              format_bytes(done_bytes), format_bytes(total_bytes)));
   }
 
   void published(const Published& published) override {
-    clear();
-    result(printable(published.manifest_path));
-    result("  infohash     " + published.infohash);
-    result(fmt::format("  size         {} ({} bytes)", format_bytes(published.size_bytes),
-                       published.size_bytes));
-    result("  piece length " + format_bytes(published.piece_bytes));
+    console_.clear();
+    console_.result(printable(published.manifest_path));
+    console_.result("  infohash     " + published.infohash);
+    console_.result(fmt::format("  size         {} ({} bytes)", format_bytes(published.size_bytes),
+                                published.size_bytes));
+    console_.result("  piece length " + format_bytes(published.piece_bytes));
   }
 
   void failed(const Error& error, ExitCode, const std::string& kept) override {
-    line(failure_line(error, kept));
+    console_.line(failure_line(error, kept));
   }
 
-  void warning(const std::string& message) override { line("lanward: " + printable(message)); }
+  void warning(const std::string& message) override {
+    console_.line("lanward: " + printable(message));
+  }
 
  private:
   static std::vector<std::string> source_rows(const Summary& summary) {
@@ -176,36 +164,7 @@ class HumanReporter final : public Reporter {
     return rows;
   }
 
-  void draw(const std::string& text) {
-    // Spaces wipe what a longer line before left behind.
-    const std::size_t wipe = drawn_ > text.size() ? drawn_ - text.size() : 0;
-    fmt::print(streams_.err, "\r{}{}", text, std::string(wipe, ' '));
-    std::fflush(streams_.err);
-    drawn_ = text.size();
-  }
-
-  void clear() {
-    if (drawn_ == 0) return;
-    fmt::print(streams_.err, "\r{}\r", std::string(drawn_, ' '));
-    std::fflush(streams_.err);
-    drawn_ = 0;
-  }
-
-  void line(const std::string& text) {
-    clear();
-    fmt::print(streams_.err, "{}\n", text);
-    std::fflush(streams_.err);
-  }
-
-  void result(std::string text) {
-    text.erase(text.find_last_not_of(' ') + 1);
-    fmt::print(streams_.out, "{}\n", text);
-    std::fflush(streams_.out);
-  }
-
-  Streams streams_;
-  bool terminal_;
-  std::size_t drawn_ = 0;  // characters of the line that is being updated in place
+  Console console_;
   std::string last_state_;
 };
 

@@ -24,18 +24,33 @@ ExitCode run(const UsageError& error) {
   return ExitCode::usage;
 }
 
-ExitCode with_waiter(const auto& options, auto&& command) {
-  const auto reporter = make_reporter(options.json, options.quiet, Streams{});
+ExitCode with_waiter(const auto& options, auto& reporter, auto&& command) {
   auto waiter = Waiter::create();
   if (!waiter) {
-    reporter->failed(waiter.error(), ExitCode::internal, {});
+    fmt::print(stderr, "lanward: {}\n", waiter.error().message);
     return ExitCode::internal;
   }
-  return command(options, *reporter, **waiter);
+  return command(options, reporter, **waiter);
 }
 
-ExitCode run(const PublishOptions& options) { return with_waiter(options, run_publish); }
-ExitCode run(const GetOptions& options) { return with_waiter(options, run_get); }
+ExitCode run(const PublishOptions& options) {
+  const auto reporter = make_reporter(options.json, options.quiet, Streams{});
+  return with_waiter(options, *reporter, run_publish);
+}
+
+ExitCode run(const GetOptions& options) {
+  const auto reporter = make_reporter(options.json, options.quiet, Streams{});
+  return with_waiter(options, *reporter, run_get);
+}
+
+ExitCode run(const JobsOptions& options) {
+  const auto reporter = make_jobs_reporter(options.json, Streams{});
+  const auto* run = std::get_if<JobsRun>(&options.command);
+  if (run == nullptr) return run_jobs(options, *reporter);
+  return with_waiter(options, *reporter, [&](const auto& all, auto& tell, auto& waiter) {
+    return run_queue(all, *run, tell, waiter);
+  });
+}
 
 }  // namespace
 

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include <lanward/job.h>
+#include <lanward/types.h>
 
 namespace lanward::cli {
 
@@ -25,20 +29,85 @@ struct Share {
   friend bool operator==(const Share&, const Share&) = default;
 };
 
-struct GetOptions {
+// One file and where its bytes may come from.
+struct FileOptions {
   std::string source;
   std::string output;  // empty: the name the source suggests, in the current directory
   std::string manifest;
   std::vector<std::string> mirrors;
-  std::string cache;  // empty: a private working directory beside the destination
-  std::string listen;
   std::vector<std::string> peers;
   std::vector<std::string> trackers;
   bool use_peers = true;
-  bool use_cdn = true;
+  bool use_origin = true;
+  bool integrity_mandatory = false;
+};
+
+struct GetOptions : FileOptions {
+  std::string cache;  // empty: a private working directory beside the destination
+  std::string listen;
   std::optional<Share> share;
   bool json = false;
   bool quiet = false;
+};
+
+// ---- lanward jobs: an `id` is a job's, or the first digits of it
+// ---------------------------------
+
+struct JobsCreate {
+  struct File {
+    std::string source;
+    std::string output;  // as FileOptions::output
+
+    friend bool operator==(const File&, const File&) = default;
+  };
+  std::string name;
+  std::string description;
+  std::optional<Priority> priority;
+  std::vector<File> files;
+  bool start = false;
+  std::optional<std::uint32_t> jobs_max;  // nothing: the engine's limit
+};
+
+struct JobsAddFile : FileOptions {
+  std::string id;
+  std::string file_id;  // FileRequest::id
+  std::vector<ByteRange> ranges;
+};
+
+struct JobsList {
+  bool final_too = false;
+};
+
+struct JobsShow {
+  std::string id;
+};
+
+// One call on each of several jobs.
+struct JobsAct {
+  enum class Action { suspend, resume, cancel, complete };
+  Action action = Action::suspend;
+  std::vector<std::string> ids;
+};
+
+struct JobsSet {
+  std::string id;
+  JobChange change;
+};
+
+struct JobsRun {
+  std::string listen;
+  bool use_peers = true;
+  bool use_discovery = true;
+  bool complete = false;    // every job that is transferred
+  bool keep_going = false;  // serve peers when the queue is idle, until a signal
+  std::optional<std::chrono::seconds> time_max;
+};
+
+struct JobsOptions {
+  std::string state;  // empty: default_state_directory()
+  std::string cache;  // empty: the engine's default
+  bool json = false;
+  std::variant<JobsList, JobsCreate, JobsAddFile, JobsShow, JobsAct, JobsSet, JobsRun> command;
 };
 
 // Text that was asked for: help or version.
@@ -50,7 +119,7 @@ struct UsageError {
   std::string message;
 };
 
-using Command = std::variant<PublishOptions, GetOptions, ShowText, UsageError>;
+using Command = std::variant<PublishOptions, GetOptions, JobsOptions, ShowText, UsageError>;
 
 // `version` is what --version prints. Never throws.
 [[nodiscard]] Command parse_command_line(int argc, const char* const* argv, const char* version);

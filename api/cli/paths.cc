@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -130,6 +131,53 @@ Result<DeliveryPlan> plan_delivery(const std::string& source, const std::string&
   }
   plan.working_directory = (directory / working_directory_name(plan.name, source)).string();
   return plan;
+}
+
+FileRequest file_request_of(const FileOptions& options, const DeliveryPlan& plan) {
+  FileRequest file;
+  file.source = options.source;
+  // Ends in '/' without a name: the engine adds the one that the manifest suggests.
+  file.destination = (fs::path(plan.directory) / plan.name).lexically_normal().string();
+  file.manifest = options.manifest;
+  file.mirrors = options.mirrors;
+  file.peers = options.peers;
+  file.trackers = options.trackers;
+  file.use_origin = options.use_origin;
+  file.use_peers = options.use_peers;
+  file.integrity_mandatory = options.integrity_mandatory;
+  return file;
+}
+
+Result<FileRequest> with_absolute_paths(FileRequest file) {
+  for (std::string* path : {&file.source, &file.destination, &file.manifest}) {
+    if (path->empty() || is_url(*path)) continue;
+    std::error_code failure;
+    const fs::path absolute = fs::absolute(*path, failure);
+    if (failure) {
+      return fail(ErrorCode::disk_io, fmt::format("cannot tell what '{}' means here: {}; give an "
+                                                  "absolute path",
+                                                  *path, failure.message()));
+    }
+    *path = absolute.lexically_normal().string();
+  }
+  return file;
+}
+
+StateEnvironment state_environment() {
+  const auto variable = [](const char* name) -> std::string {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+  };
+  return {geteuid() == 0, variable("XDG_STATE_HOME"), variable("HOME")};
+}
+
+Result<std::string> default_state_directory(const StateEnvironment& environment) {
+  if (environment.is_root) return "/var/lib/lanward";
+  // A relative one is to be ignored, says the XDG Base Directory Specification.
+  if (environment.xdg_state_home.starts_with('/')) return environment.xdg_state_home + "/lanward";
+  if (environment.home.starts_with('/')) return environment.home + "/.local/state/lanward";
+  return fail(ErrorCode::invalid_argument,
+              "there is no home directory to keep the job queue in; say where with --state");
 }
 
 Result<WorkingDirectory> WorkingDirectory::create(std::string path) {

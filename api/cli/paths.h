@@ -5,6 +5,9 @@
 #include <string_view>
 
 #include <lanward/error.h>
+#include <lanward/job.h>
+
+#include "api/cli/options.h"
 
 namespace lanward::cli {
 
@@ -23,6 +26,23 @@ struct DeliveryPlan {
 // `output` as given with -o; empty: current directory. Errors: invalid_argument, destination.
 [[nodiscard]] Result<DeliveryPlan> plan_delivery(const std::string& source,
                                                  const std::string& output);
+
+// What the engine is asked for: the options, and the destination of the plan.
+[[nodiscard]] FileRequest file_request_of(const FileOptions& options, const DeliveryPlan& plan);
+
+// The same request with absolute paths, so that it means the same in every working directory.
+// Errors: disk_io (the working directory is gone).
+[[nodiscard]] Result<FileRequest> with_absolute_paths(FileRequest file);
+
+// What decides where the job queue is when nobody says it.
+struct StateEnvironment {
+  bool is_root = false;
+  std::string xdg_state_home;  // empty: not set
+  std::string home;
+};
+[[nodiscard]] StateEnvironment state_environment();
+// Errors: invalid_argument (there is no home directory).
+[[nodiscard]] Result<std::string> default_state_directory(const StateEnvironment& environment);
 
 // A directory of ours beside the destination, created when missing.
 class WorkingDirectory {

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,8 @@
 #include <lanward/publish.h>
 #include <lanward/types.h>
 
+#include "api/cli/console.h"
+#include "api/cli/endpoint.h"
 #include "api/cli/exit_code.h"
 #include "api/cli/options.h"
 
@@ -25,12 +26,6 @@ struct Summary {
   Progress progress;
   std::vector<SourceStats> sources;
   std::chrono::milliseconds elapsed{};
-};
-
-// Where peers reach this process.
-struct Endpoint {
-  std::string address;
-  std::uint16_t port = 0;
 };
 
 // One thread.
@@ -55,12 +50,6 @@ class Reporter {
   virtual void failed(const Error& error, ExitCode exit_code, const std::string& kept) = 0;
   // Something went wrong that does not change the outcome.
   virtual void warning(const std::string& message) = 0;
-};
-
-// Results go to `out`, everything else to `err`; both outlive the reporter.
-struct Streams {
-  std::FILE* out = stdout;
-  std::FILE* err = stderr;
 };
 
 // Progress in place when `err` is a terminal, plain lines otherwise.

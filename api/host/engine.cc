@@ -1,5 +1,9 @@
 #include <lanward/engine.h>
 
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <future>
@@ -10,9 +14,9 @@
 #include <utility>
 
 #include "api/host/engine_impl.h"
-#include "api/host/file_request.h"
 #include "cdn/origin_source.h"
 #include "engine/store/disk_store.h"
+#include "engine/store/journal.h"
 #include "engine/store/sha256.h"
 #include "peer/swarm.h"
 
@@ -29,24 +33,65 @@ core::Seed random_seed() {
   return core::Seed{(std::uint64_t{device()} << 32U) ^ device()};
 }
 
-}  // namespace
+// The user whose jobs this process makes.
+void name_user(jobs::EngineSettings& settings) {
+  settings.user_id = ::geteuid();
+  std::array<char, 1024> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  const int failed = ::getpwuid_r(settings.user_id, &entry, buffer.data(), buffer.size(), &found);
+  settings.user_name = failed == 0 && found != nullptr ? std::string(found->pw_name)
+                                                       : std::to_string(settings.user_id);
+}
 
-Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& options) {
-  if (options.cache_directory.empty()) {
-    return fail(ErrorCode::invalid_argument, "cache_directory: empty");
+Result<void> check(const EngineOptions& options) {
+  if (options.cache_directory.empty() && options.state_directory.empty()) {
+    return fail(ErrorCode::invalid_argument, "cache_directory and state_directory: both empty");
   }
   if (options.progress_interval <= std::chrono::milliseconds{0}) {
     return fail(ErrorCode::invalid_argument, "progress_interval: must be positive");
   }
+  return {};
+}
+
+jobs::EngineSettings settings_of(const EngineOptions& options) {
+  jobs::EngineSettings settings{.policy = {},
+                                .progress_interval = options.progress_interval,
+                                .keep_delivered = options.keep_delivered,
+                                .run_jobs = options.run_jobs,
+                                .jobs_max = options.limits.jobs_max,
+                                .files_per_job_max = options.limits.files_per_job_max,
+                                .ranges_per_file_max = options.limits.ranges_per_file_max,
+                                .job_age_max = options.limits.job_age_max};
+  name_user(settings);
+  return settings;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& options) {
+  if (auto ok = check(options); !ok) return tl::unexpected(ok.error());
   std::shared_ptr<EngineImpl> impl(new EngineImpl);
   impl->loop_ = std::make_unique<AsioLoop>();
-  auto store = store::DiskStore::open({.directory = options.cache_directory});
+  std::vector<ports::JobRecord> records;
+  if (!options.state_directory.empty()) {
+    auto journal = store::SqliteJournal::open(options.state_directory);
+    if (!journal) return tl::unexpected(journal.error());
+    impl->journal_ = std::move(*journal);
+    auto loaded = impl->journal_->load();
+    if (!loaded) return tl::unexpected(loaded.error());
+    records = std::move(*loaded);
+  }
+  const std::string cache = options.cache_directory.empty() ? options.state_directory + "/cache"
+                                                            : options.cache_directory;
+  auto store = store::DiskStore::open({.directory = cache});
   if (!store) return tl::unexpected(store.error());
   impl->store_ = std::move(*store);
   auto origins = cdn::CurlOriginSource::create({});
   if (!origins) return tl::unexpected(origins.error());
   impl->origins_ = std::move(*origins);
-  if (options.peers_enabled) {
+  impl->peers_enabled_ = options.peers_enabled;
+  if (options.peers_enabled && options.run_jobs) {
     auto swarm = peer::LibtorrentSwarm::create({.listen = options.listen,
                                                 .local_discovery = options.local_discovery,
                                                 .loop = impl->loop_.get()});
@@ -54,16 +99,16 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
     impl->listen_port_ = (*swarm)->listen_port();
     impl->swarm_ = std::move(*swarm);
   }
-  impl->engine_ = std::make_unique<jobs::Engine>(
-      jobs::Ports{.loop = *impl->loop_,
-                  .origins = *impl->origins_,
-                  .store = *impl->store_,
-                  .swarm = impl->swarm_.get(),
-                  .sha256 = &store::sha256},
-      jobs::EngineSettings{.policy = {},
-                           .progress_interval = options.progress_interval,
-                           .keep_delivered = options.keep_delivered},
-      random_seed());
+  impl->engine_ = std::make_unique<jobs::Engine>(jobs::Ports{.loop = *impl->loop_,
+                                                             .origins = *impl->origins_,
+                                                             .store = *impl->store_,
+                                                             .swarm = impl->swarm_.get(),
+                                                             .sha256 = &store::sha256,
+                                                             .journal = impl->journal_.get()},
+                                                 settings_of(options), random_seed());
+  impl->loop_->post([engine = impl->engine_.get(), records = std::move(records)]() mutable {
+    engine->restore(std::move(records));
+  });
   return impl;
 }
 
@@ -74,6 +119,7 @@ EngineImpl::~EngineImpl() {
   swarm_.reset();
   origins_.reset();
   store_.reset();
+  journal_.reset();
 }
 
 void EngineImpl::close() {
@@ -100,24 +146,20 @@ Result<void> EngineImpl::refuse_call() const {
 
 Result<void> EngineImpl::await_job(const JobId& id,
                                    ports::MoveFunction<void(jobs::Job&, jobs::Job::Done)> f) {
-  auto promise = std::make_shared<std::promise<Result<void>>>();
-  std::future<Result<void>> future = promise->get_future();
-  if (auto refusal = refuse_call(); !refusal) return refusal;
-  const std::shared_lock running(calls_);
-  if (auto refusal = refuse_call(); !refusal) return refusal;
-  loop_->post([&] {
-    jobs::Job* job = engine_->find(id);
-    if (job == nullptr) return promise->set_value(fail(ErrorCode::not_found, "no such job"));
-    f(*job, [promise](Result<void> result) { promise->set_value(std::move(result)); });
+  return await<void>([&](jobs::Job::Done done) {
+    Result<jobs::Job*> job = engine_->find(id);
+    if (!job) return done(tl::unexpected(job.error()));
+    f(**job, std::move(done));
   });
-  return future.get();
 }
 
 Result<Job> EngineImpl::create_job(std::string display_name, JobCallback callback) {
-  return call([&]() -> Result<Job> {
-    auto job = engine_->create_job(std::move(display_name), std::move(callback));
-    if (!job) return tl::unexpected(job.error());
-    return Job(weak_from_this(), (*job)->id());
+  return await<Job>([&](ports::MoveFunction<void(Result<Job>)> done) {
+    engine_->create_job(std::move(display_name), std::move(callback),
+                        [this, done = std::move(done)](Result<jobs::Job*> job) mutable {
+                          if (!job) return done(tl::unexpected(job.error()));
+                          done(Job(weak_from_this(), (*job)->id()));
+                        });
   });
 }
 
@@ -125,9 +167,13 @@ Result<Job> EngineImpl::get_job(const JobId& id) {
   return with_job(id, [&](jobs::Job&) -> Result<Job> { return Job(weak_from_this(), id); });
 }
 
-std::vector<JobId> EngineImpl::jobs() {
-  return call([&]() -> Result<std::vector<JobId>> { return engine_->ids(); })
+std::vector<JobId> EngineImpl::jobs(bool final_too) {
+  return call([&]() -> Result<std::vector<JobId>> { return engine_->ids(final_too); })
       .value_or(std::vector<JobId>{});
+}
+
+Result<std::vector<JobStatus>> EngineImpl::list(bool final_too) {
+  return call([&]() -> Result<std::vector<JobStatus>> { return engine_->list(final_too); });
 }
 
 }  // namespace host
@@ -136,14 +182,6 @@ namespace {
 
 tl::unexpected<Error> engine_closed() {
   return fail(ErrorCode::invalid_state, "the engine is closed");
-}
-
-template <class F>
-auto on_job(const std::weak_ptr<host::EngineImpl>& weak, const JobId& id, F f)
-    -> std::invoke_result_t<F, jobs::Job&> {
-  const std::shared_ptr<host::EngineImpl> engine = weak.lock();
-  if (engine == nullptr) return engine_closed();
-  return engine->with_job(id, std::move(f));
 }
 
 }  // namespace
@@ -181,71 +219,17 @@ Result<Job> Engine::get_job(const JobId& id) const {
   return impl_->get_job(id);
 }
 
-std::vector<JobId> Engine::jobs() const {
-  return impl_ == nullptr ? std::vector<JobId>{} : impl_->jobs();
+std::vector<JobId> Engine::jobs(bool final_too) const {
+  return impl_ == nullptr ? std::vector<JobId>{} : impl_->jobs(final_too);
+}
+
+Result<std::vector<JobStatus>> Engine::list(bool final_too) const {
+  if (impl_ == nullptr) return engine_closed();
+  return impl_->list(final_too);
 }
 
 std::optional<std::uint16_t> Engine::listen_port() const {
   return impl_ == nullptr ? std::nullopt : impl_->listen_port();
-}
-
-// ---- Job ---------------------------------------------------------------------------------------
-
-Job::Job(std::weak_ptr<host::EngineImpl> engine, JobId id) : engine_(std::move(engine)), id_(id) {}
-
-JobId Job::id() const { return id_; }
-
-Result<void> Job::add_file(const FileRequest& file) {
-  const auto engine = engine_.lock();
-  if (engine == nullptr) return engine_closed();
-  auto spec = host::resolve(file, engine->peers_enabled());
-  if (!spec) return tl::unexpected(spec.error());
-  return engine->with_job(id_, [&](jobs::Job& job) { return job.add_file(std::move(*spec)); });
-}
-
-Result<void> Job::resume() {
-  return on_job(engine_, id_, [](jobs::Job& job) { return job.resume(); });
-}
-
-Result<void> Job::suspend() {
-  return on_job(engine_, id_, [](jobs::Job& job) { return job.suspend(); });
-}
-
-Result<void> Job::cancel() {
-  const auto engine = engine_.lock();
-  if (engine == nullptr) return engine_closed();
-  return engine->await_job(
-      id_, [](jobs::Job& job, jobs::Job::Done done) { job.cancel(std::move(done)); });
-}
-
-Result<void> Job::complete() {
-  const auto engine = engine_.lock();
-  if (engine == nullptr) return engine_closed();
-  return engine->await_job(
-      id_, [](jobs::Job& job, jobs::Job::Done done) { job.complete(std::move(done)); });
-}
-
-Result<JobState> Job::state() const {
-  return on_job(engine_, id_, [](jobs::Job& job) -> Result<JobState> { return job.state(); });
-}
-
-Result<Progress> Job::progress() const {
-  return on_job(engine_, id_, [](jobs::Job& job) -> Result<Progress> { return job.progress(); });
-}
-
-Result<std::vector<FileStatus>> Job::files() const {
-  return on_job(engine_, id_,
-                [](jobs::Job& job) -> Result<std::vector<FileStatus>> { return job.files(); });
-}
-
-Result<std::vector<SourceStats>> Job::sources() const {
-  return on_job(engine_, id_,
-                [](jobs::Job& job) -> Result<std::vector<SourceStats>> { return job.sources(); });
-}
-
-Result<std::optional<Error>> Job::error() const {
-  return on_job(engine_, id_,
-                [](jobs::Job& job) -> Result<std::optional<Error>> { return job.error(); });
 }
 
 }  // namespace lanward

@@ -19,6 +19,7 @@
 #include "engine/ports/content_store.h"
 #include "engine/ports/origin.h"
 #include "engine/ports/swarm.h"
+#include "engine/store/journal.h"
 
 namespace lanward::host {
 
@@ -29,19 +30,20 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
 
   [[nodiscard]] Result<Job> create_job(std::string display_name, JobCallback callback);
   [[nodiscard]] Result<Job> get_job(const JobId& id);
-  [[nodiscard]] std::vector<JobId> jobs();
+  [[nodiscard]] std::vector<JobId> jobs(bool final_too);
+  [[nodiscard]] Result<std::vector<JobStatus>> list(bool final_too);
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const { return listen_port_; }
-  [[nodiscard]] bool peers_enabled() const { return swarm_ != nullptr; }
+  [[nodiscard]] bool peers_enabled() const { return peers_enabled_; }
   void close();
 
-  // Runs `f(job)` on the loop and waits for its result, a Result<T>.
+  // Runs `f(job)` on the loop and waits for its result.
   template <class F>
   auto with_job(const JobId& id, F f) -> std::invoke_result_t<F, jobs::Job&> {
     using R = std::invoke_result_t<F, jobs::Job&>;
     return call([&]() -> R {
-      jobs::Job* job = engine_->find(id);
-      if (job == nullptr) return fail(ErrorCode::not_found, "no job " + to_string(id));
-      return f(*job);
+      Result<jobs::Job*> job = engine_->find(id);
+      if (!job) return tl::unexpected(job.error());
+      return f(**job);
     });
   }
   // Runs `f(job, done)` on the loop and waits until `done` was called.
@@ -49,6 +51,20 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
 
  private:
   EngineImpl() = default;
+
+  // Runs `f(done)` on the loop and waits until `done` was called with the result.
+  template <class T>
+  Result<T> await(ports::MoveFunction<void(ports::MoveFunction<void(Result<T>)>)> f) {
+    if (auto refusal = refuse_call(); !refusal) return tl::unexpected(refusal.error());
+    const std::shared_lock running(calls_);
+    if (auto refusal = refuse_call(); !refusal) return tl::unexpected(refusal.error());
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    std::future<Result<T>> future = promise->get_future();
+    loop_->post([&f, promise] {
+      f([promise](Result<T> result) { promise->set_value(std::move(result)); });
+    });
+    return future.get();
+  }
 
   template <class F>
   auto call(F f) -> std::invoke_result_t<F> {
@@ -65,11 +81,13 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
 
   // In order of construction; destroyed in reverse, the loop stopped first.
   std::unique_ptr<AsioLoop> loop_;
+  std::unique_ptr<store::SqliteJournal> journal_;
   std::unique_ptr<ports::PieceStore> store_;
   std::unique_ptr<ports::OriginSource> origins_;
   std::unique_ptr<ports::Swarm> swarm_;
   std::unique_ptr<jobs::Engine> engine_;
   std::optional<std::uint16_t> listen_port_;
+  bool peers_enabled_ = false;
   // Held shared by every call, alone by close(): no call is left waiting for a stopped loop. A call
   // looks at closed_ before it locks, or callers could keep close() out, and again afterwards.
   std::shared_mutex calls_;

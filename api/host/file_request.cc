@@ -30,6 +30,8 @@ namespace fs = std::filesystem;
 
 // As published for SetRemoteName.
 constexpr std::size_t kUrlBytesMax = 2200;
+// Like a display name.
+constexpr std::size_t kFileIdMax = 256;
 // Lists of a request: enough for any site, small enough to look at one by one.
 constexpr std::size_t kListMax = 64;
 
@@ -167,7 +169,7 @@ constexpr std::array<std::string_view, 3> kTracker = {"http", "https", "udp"};
 
 // Fills urls, manifest_url and manifest; returns the file name that the source suggests, if any.
 Result<std::string> resolve_source(const FileRequest& request, jobs::FileSpec& spec) {
-  if (request.source.empty()) return fail(ErrorCode::invalid_argument, "source: empty");
+  if (request.source.empty()) return fail(ErrorCode::no_url, "source: empty");
   std::string suggested;
   if (const auto scheme = scheme_of(request.source)) {
     if (*scheme == "magnet") {
@@ -214,6 +216,9 @@ Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
   spec.source = request.source;
   auto suggested = resolve_source(request, spec);
   if (!suggested) return tl::unexpected(suggested.error());
+  if (request.id.size() > kFileIdMax) {
+    return fail(ErrorCode::invalid_argument, "id: more than 256 bytes");
+  }
   if (auto ok = check_urls(request.mirrors, kHttp, "mirror"); !ok)
     return tl::unexpected(ok.error());
   if (auto ok = check_urls(request.trackers, kTracker, "tracker"); !ok) {
@@ -233,7 +238,14 @@ Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
   spec.use_origin = request.use_origin;
   spec.use_peers = request.use_peers;
   spec.share_after_complete = request.share_after_complete;
+  spec.id = request.id;
+  spec.ranges = request.ranges;
+  spec.integrity_mandatory = request.integrity_mandatory;
   return spec;
+}
+
+Result<void> check_remote_name(const std::string& url) {
+  return check_url(url, kHttp, "remote name");
 }
 
 }  // namespace lanward::host

@@ -12,4 +12,7 @@ namespace lanward::host {
 // manifest_invalid, destination, disk_io.
 [[nodiscard]] Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled);
 
+// Whether a file's URL may become this one. Errors: invalid_argument.
+[[nodiscard]] Result<void> check_remote_name(const std::string& url);
+
 }  // namespace lanward::host

@@ -124,12 +124,17 @@ struct StoreFailed {
   Error error;
 };
 
+// Others need the origin more than this transfer does, or no longer.
+struct OriginPriority {
+  bool background = false;
+};
+
 struct Tick {};
 
 using Event =
     std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished, RequestFailed,
                  PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece, PeersHavePieces, PeerMessage,
-                 PeerProgressed, PieceVerified, PieceFailed, StoreFailed, Tick>;
+                 PeerProgressed, PieceVerified, PieceFailed, StoreFailed, OriginPriority, Tick>;
 
 // ---- commands ----------------------------------------------------------------------------------
 

@@ -1,48 +1,28 @@
+// Names of the public values.
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
-#include <lanward/error.h>
 #include <lanward/types.h>
 
 namespace lanward {
+namespace {
 
-const char* to_string(ErrorCode code) noexcept {
-  switch (code) {
-    case ErrorCode::invalid_argument:
-      return "invalid_argument";
-    case ErrorCode::invalid_state:
-      return "invalid_state";
-    case ErrorCode::not_found:
-      return "not_found";
-    case ErrorCode::manifest_invalid:
-      return "manifest_invalid";
-    case ErrorCode::manifest_missing:
-      return "manifest_missing";
-    case ErrorCode::network:
-      return "network";
-    case ErrorCode::origin_rejected:
-      return "origin_rejected";
-    case ErrorCode::integrity:
-      return "integrity";
-    case ErrorCode::content_changed:
-      return "content_changed";
-    case ErrorCode::disk_full:
-      return "disk_full";
-    case ErrorCode::disk_io:
-      return "disk_io";
-    case ErrorCode::destination:
-      return "destination";
-    case ErrorCode::in_use:
-      return "in_use";
-    case ErrorCode::cancelled:
-      return "cancelled";
-    case ErrorCode::unsupported:
-      return "unsupported";
-    case ErrorCode::internal:
-      return "internal";
-  }
-  return "internal";
+// Whether a hyphen stands before byte `i` of an identifier: 8-4-4-4-12 digits.
+constexpr bool hyphen_before(std::size_t i) { return i == 4 || i == 6 || i == 8 || i == 10; }
+
+// Value of a hexadecimal digit; nothing for any other character.
+constexpr std::optional<std::uint8_t> digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<std::uint8_t>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<std::uint8_t>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<std::uint8_t>(c - 'A' + 10);
+  return std::nullopt;
 }
+
+}  // namespace
 
 const char* to_string(JobState state) noexcept {
   switch (state) {
@@ -68,6 +48,20 @@ const char* to_string(JobState state) noexcept {
   return "error";
 }
 
+const char* to_string(Priority priority) noexcept {
+  switch (priority) {
+    case Priority::foreground:
+      return "foreground";
+    case Priority::high:
+      return "high";
+    case Priority::normal:
+      return "normal";
+    case Priority::low:
+      return "low";
+  }
+  return "normal";
+}
+
 const char* to_string(Integrity integrity) noexcept {
   switch (integrity) {
     case Integrity::unknown:
@@ -84,11 +78,30 @@ std::string to_string(const JobId& id) {
   constexpr std::array<char, 17> kHex = {"0123456789abcdef"};
   std::string text;
   for (std::size_t i = 0; i < id.bytes.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    if (hyphen_before(i)) text += '-';
     text += kHex[id.bytes[i] >> 4U];
     text += kHex[id.bytes[i] & 15U];
   }
   return text;
+}
+
+std::optional<JobId> parse_job_id(std::string_view text) {
+  constexpr std::size_t kLength = 36;  // 32 digits and 4 hyphens
+  if (text.size() == kLength + 2) {
+    if (text.front() != '{' || text.back() != '}') return std::nullopt;
+    text = text.substr(1, kLength);
+  }
+  if (text.size() != kLength) return std::nullopt;
+  JobId id;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < id.bytes.size(); ++i) {
+    if (hyphen_before(i) && text[at++] != '-') return std::nullopt;
+    const auto high = digit(text[at++]);
+    const auto low = digit(text[at++]);
+    if (!high || !low) return std::nullopt;
+    id.bytes[i] = static_cast<std::uint8_t>((*high << 4U) | *low);
+  }
+  return id;
 }
 
 }  // namespace lanward

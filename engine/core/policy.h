@@ -12,6 +12,9 @@ struct Policy {
   // Range requests in flight per origin, 1..64. Two hide the gap between ranges, four also a lost
   // packet; more only crowd the link (RFC 9110 leaves it to courtesy, browsers use six).
   std::uint32_t origin_requests_max = 4;
+  // The same while a job of higher priority fetches, 1..64: the share of the link that one
+  // connection among several gets, so that nothing ever stands still.
+  std::uint32_t background_requests_max = 1;
 
   // Length of a range request, bytes, one piece..64 MiB. CDNs cache by slices of 1-16 MiB; longer
   // ranges only lose more when they break.

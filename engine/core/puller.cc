@@ -174,9 +174,11 @@ PieceSpan Puller::choose_any(std::uint32_t length) const {
 }
 
 std::uint32_t Puller::lanes(Mode mode) const {
-  if (mode != Mode::lease) return policy_.origin_requests_max;
+  const std::uint32_t most =
+      background_ ? policy_.background_requests_max : policy_.origin_requests_max;
+  if (mode != Mode::lease) return most;
   const auto pullers = static_cast<std::uint32_t>(roster_.pullers().size());
-  return std::max(1U, policy_.origin_requests_max / std::max(1U, pullers));
+  return std::max(1U, most / std::max(1U, pullers));
 }
 
 std::uint32_t Puller::length(Mode mode, const OriginBook::Origin& origin, Instant now) const {

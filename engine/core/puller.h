@@ -54,6 +54,8 @@ class Puller {
   void forget(SourceId peer);
   // A new watcher: tell it what is under way.
   void introduce(SourceId to);
+  // From now on fewer requests are begun at once, or as many as usual again.
+  void set_background(bool background) { background_ = background; }
 
   [[nodiscard]] bool busy() const { return !runs_.empty(); }
   // What a piece takes a puller at the site's rate; zero: unknown.
@@ -106,6 +108,7 @@ class Puller {
   [[nodiscard]] const Run* find(RequestId request) const;
 
   const Policy& policy_;
+  bool background_ = false;
   const PieceLayout layout_;
   PieceBoard& board_;
   SiteRoster& roster_;

@@ -225,6 +225,8 @@ void Scheduler::on(const PieceFailed& fact, Instant now) {
 
 void Scheduler::on(const StoreFailed& fact, Instant) { give_up(fact.error); }
 
+void Scheduler::on(const OriginPriority& fact, Instant) { puller_.set_background(fact.background); }
+
 void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now) {
   const std::string what = describe(piece, layout_) + " does not match the manifest";
   if (is_peer(source)) {

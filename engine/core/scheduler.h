@@ -68,6 +68,7 @@ class Scheduler {
   void on(const PieceVerified& fact, Instant now);
   void on(const PieceFailed& fact, Instant now);
   void on(const StoreFailed& fact, Instant now);
+  void on(const OriginPriority& fact, Instant now);
   template <class Other>
   void on(const Other&, Instant) {}
 

@@ -57,6 +57,7 @@ SiteRoster::SiteRoster(const Content& content, PeerKey self, const Policy& polic
       content_id_(content.id),
       piece_bytes_(content.layout.piece_bytes()),
       self_(self),
+      own_rank_(rank_of(content.id, self)),
       commands_(commands),
       started_(now),
       count_(policy.pullers),
@@ -71,7 +72,7 @@ void SiteRoster::set_willing(bool willing) {
   dirty_ = true;
   if (links_.empty()) return;
   std::vector<SourceId> to;
-  for (const auto& [id, link] : links_) to.push_back(id);
+  for (const Link& link : links_) to.push_back(link.id);
   commands_.emplace_back(SendMessage{std::move(to), Hello{self_, willing_}});
 }
 
@@ -81,80 +82,123 @@ void SiteRoster::slow_down(Instant now) {
   dirty_ = true;
 }
 
+// ---- tables ------------------------------------------------------------------------------------
+
+std::size_t SiteRoster::HeardTable::place(std::uint64_t rank) const {
+  return static_cast<std::size_t>(std::lower_bound(ranks.begin(), ranks.end(), rank) -
+                                  ranks.begin());
+}
+
+void SiteRoster::HeardTable::insert(std::size_t place, std::uint64_t rank, PeerKey key) {
+  const auto at = static_cast<std::ptrdiff_t>(place);
+  ranks.insert(ranks.begin() + at, rank);
+  beats.insert(beats.begin() + at, 0);
+  rates_kib.insert(rates_kib.begin() + at, 0);
+  members.insert(members.begin() + at, Heard{.key = key, .endpoint = {}});
+}
+
+void SiteRoster::HeardTable::drop_last() {
+  ranks.pop_back();
+  beats.pop_back();
+  rates_kib.pop_back();
+  members.pop_back();
+}
+
+const SiteRoster::Link* SiteRoster::find_link(SourceId id) const {
+  // Sources are numbered in the order of their joining, so most are where their number says.
+  const std::size_t guess = id.value - kFirstPeerSource;
+  if (is_peer(id) && guess < links_.size() && links_[guess].id == id) return &links_[guess];
+  const auto at = std::lower_bound(links_.begin(), links_.end(), id,
+                                   [](const Link& link, SourceId i) { return link.id < i; });
+  return at != links_.end() && at->id == id ? &*at : nullptr;
+}
+
+SiteRoster::Link* SiteRoster::find_link(SourceId id) {
+  return const_cast<Link*>(std::as_const(*this).find_link(id));
+}
+
 // ---- what others say ---------------------------------------------------------------------------
 
 void SiteRoster::link_up(SourceId id, const Endpoint& endpoint) {
-  links_[id] = Link{.endpoint = endpoint, .key = {}};
+  const Link fresh{.id = id, .endpoint = endpoint, .key = {}};
+  if (Link* link = find_link(id); link != nullptr) {
+    *link = fresh;
+  } else {
+    const auto after = std::find_if(links_.rbegin(), links_.rend(),
+                                    [&](const Link& other) { return other.id < id; });
+    links_.insert(after.base(), fresh);
+  }
   commands_.emplace_back(SendMessage{{id}, Hello{self_, willing_}});
 }
 
 void SiteRoster::link_down(SourceId id, Instant now) {
-  const auto it = links_.find(id);
-  if (it == links_.end()) return;
-  if (it->second.key) {
+  const Link* link = find_link(id);
+  if (link == nullptr) return;
+  if (link->key) {
     // Hearsay of before is no sign of life any more; a later beat is.
-    const auto heard = heard_.find(*it->second.key);
-    if (heard != heard_.end()) heard->second.at = std::min(heard->second.at, now - kFreshness);
+    const std::size_t at = heard_.place(link->rank);
+    if (heard_.holds(at, link->rank)) {
+      Heard& heard = heard_.members[at];
+      heard.at = std::min(heard.at, now - kFreshness);
+    }
   }
-  links_.erase(it);
+  links_.erase(links_.begin() + (link - links_.data()));
   std::erase(greeted_, id);
   dirty_ = true;
 }
 
 bool SiteRoster::hear(SourceId from, const Hello& hello, Instant) {
-  const auto it = links_.find(from);
-  if (it == links_.end() || hello.key == self_) return false;
+  Link* link = find_link(from);
+  if (link == nullptr || hello.key == self_) return false;
   // A second key on one link would be a second place among the pullers.
-  if (it->second.key && *it->second.key != hello.key) return false;
-  if (it->second.key && it->second.willing == hello.willing) return false;
-  if (!it->second.key) {
+  if (link->key && *link->key != hello.key) return false;
+  if (link->key && link->willing == hello.willing) return false;
+  if (!link->key) {
     greeted_.insert(std::lower_bound(greeted_.begin(), greeted_.end(), from), from);
   }
-  it->second.key = hello.key;
-  it->second.willing = hello.willing;
+  link->key = hello.key;
+  link->rank = rank_of(content_id_, hello.key);
+  link->willing = hello.willing;
   dirty_ = true;
   return true;
 }
 
 void SiteRoster::hear(SourceId from, const Roster& roster, Instant now) {
-  const auto link = links_.find(from);
-  if (link == links_.end() || !link->second.key) return;
+  const Link* link = find_link(from);
+  if (link == nullptr || !link->key) return;
   bool news = false;
   for (const Roster::Entry& entry : roster.entries) {
     if (entry.key == self_) continue;
-    news = note(entry, link->second, now) || news;
+    news = note(entry, *link, now) || news;
   }
   if (news) sum_rates(now);
 }
 
 void SiteRoster::believe(SourceId id) {
-  if (const auto it = links_.find(id); it != links_.end()) it->second.believed = true;
+  if (Link* link = find_link(id); link != nullptr) link->believed = true;
 }
 
 bool SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now) {
-  auto it = heard_.find(entry.key);
-  if (it == heard_.end()) {
-    if (heard_.size() >= kHeardMax) {
-      const auto worst =
-          std::max_element(heard_.begin(), heard_.end(), [&](const auto& a, const auto& b) {
-            return rank_of(content_id_, a.first) < rank_of(content_id_, b.first);
-          });
-      if (rank_of(content_id_, worst->first) <= rank_of(content_id_, entry.key)) return false;
-      heard_.erase(worst);
+  const std::uint64_t rank = rank_of(content_id_, entry.key);
+  const std::size_t at = heard_.place(rank);
+  if (!heard_.holds(at, rank)) {
+    if (heard_.ranks.size() >= kHeardMax) {
+      if (heard_.ranks.back() <= rank) return false;
+      heard_.drop_last();
     }
-    it = heard_.emplace(entry.key, Heard{}).first;
+    heard_.insert(at, rank, entry.key);
     dirty_ = true;
-  } else if (entry.beat <= it->second.beat) {
+  } else if (entry.beat <= heard_.beats[at]) {
     return false;
-  } else if (!fresh(it->second, now)) {
+  } else if (!fresh(heard_.members[at], now)) {
     dirty_ = true;
   }
-  Heard& heard = it->second;
+  Heard& heard = heard_.members[at];
   const Endpoint& endpoint = entry.key == *from.key ? from.endpoint : entry.endpoint;
   if (endpoint.port != 0) heard.endpoint = endpoint;
-  heard.beat = entry.beat;
+  heard_.beats[at] = entry.beat;
   // A stranger's figures would decide how long everybody waits.
-  heard.rate_kib = from.believed ? entry.rate_kib : 0;
+  heard_.rates_kib[at] = from.believed ? entry.rate_kib : 0;
   heard.pullers = from.believed ? entry.pullers : std::uint16_t{0};
   heard.at = now;
   if (!relay_at_) relay_at_ = now + kBeatRelayDelay;
@@ -163,8 +207,9 @@ bool SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now)
 
 void SiteRoster::sum_rates(Instant now) {
   std::uint64_t sum = 0;
-  for (const auto& [key, heard] : heard_) {
-    if (fresh(heard, now)) sum += std::uint64_t{heard.rate_kib} * kKiB;
+  for (std::size_t i = 0; i < heard_.ranks.size(); ++i) {
+    const std::uint32_t rate = heard_.rates_kib[i];
+    if (rate > 0 && fresh(heard_.members[i], now)) sum += std::uint64_t{rate} * kKiB;
   }
   others_rate_ = ByteRate{sum};
 }
@@ -207,23 +252,28 @@ bool SiteRoster::usable(const Heard& heard, Instant now) const {
 
 void SiteRoster::rank_members(Instant now) {
   const std::vector<Member> before = std::exchange(ranking_, {});
-  if (willing_) ranking_.push_back({rank_of(content_id_, self_), self_, {}, {}});
-  std::vector<PeerKey> linked;
-  for (const auto& [id, link] : links_) {
-    if (!link.key) continue;
-    linked.push_back(*link.key);
-    if (link.willing) {
-      ranking_.push_back({rank_of(content_id_, *link.key), *link.key, id, link.endpoint});
-    }
+  // Rank and place in links_; this peer itself stands behind the last place.
+  std::vector<std::pair<std::uint64_t, std::size_t>> linked;
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    if (links_[i].key) linked.emplace_back(links_[i].rank, i);
   }
+  if (willing_) linked.emplace_back(own_rank_, links_.size());
   std::sort(linked.begin(), linked.end());
-  for (const auto& [key, heard] : heard_) {
-    if (!usable(heard, now) || std::binary_search(linked.begin(), linked.end(), key)) continue;
-    ranking_.push_back({rank_of(content_id_, key), key, {}, heard.endpoint});
+  auto next = linked.cbegin();
+  const auto add_linked = [&] {
+    const auto [rank, place] = *next++;
+    if (place == links_.size()) return ranking_.push_back({rank, self_, {}, {}});
+    const Link& link = links_[place];
+    if (link.willing) ranking_.push_back({rank, *link.key, link.id, link.endpoint});
+  };
+  for (std::size_t i = 0; i < heard_.ranks.size() && ranking_.size() < kRosterEntriesMax; ++i) {
+    const std::uint64_t rank = heard_.ranks[i];
+    while (next != linked.cend() && next->first < rank) add_linked();
+    const Heard& heard = heard_.members[i];
+    if (!usable(heard, now) || (next != linked.cend() && next->first == rank)) continue;
+    ranking_.push_back({rank, heard.key, {}, heard.endpoint});
   }
-  std::sort(ranking_.begin(), ranking_.end(), [](const Member& a, const Member& b) {
-    return std::tuple(a.rank, a.key, a.link) < std::tuple(b.rank, b.key, b.link);
-  });
+  while (next != linked.cend() && ranking_.size() < kRosterEntriesMax) add_linked();
   if (ranking_.size() > kRosterEntriesMax) ranking_.resize(kRosterEntriesMax);
   for (const Member& member : ranking_) {
     const bool known = std::any_of(before.begin(), before.end(),
@@ -244,11 +294,11 @@ void SiteRoster::choose_count(Instant now) {
       leads() ? std::min(target_,
                          votes.front() == policy_.pullers ? policy_.pullers_max : votes.front())
               : 0;
-  for (const auto& [key, heard] : heard_) {
-    if (!fresh(heard, now) || heard.pullers == 0) continue;
+  for (const Heard& heard : heard_.members) {
+    if (heard.pullers == 0 || !fresh(heard, now)) continue;
     const auto vote = std::min<std::uint32_t>(heard.pullers, policy_.pullers_max);
     votes.push_back(std::min(vote, policy_.pullers));
-    if (!ranking_.empty() && key == ranking_.front().key) lowest = vote;
+    if (!ranking_.empty() && heard.key == ranking_.front().key) lowest = vote;
   }
   std::sort(votes.begin(), votes.end());
   count_ = std::max({1U, votes[votes.size() / 2], lowest});
@@ -257,8 +307,9 @@ void SiteRoster::choose_count(Instant now) {
 std::uint32_t SiteRoster::own_vote(Instant now) {
   std::uint32_t own = std::min(policy_.pullers, count_);
   std::size_t reports = rate_.value > 0 ? 1 : 0;
-  for (const auto& [key, heard] : heard_)
-    reports += fresh(heard, now) && heard.rate_kib > 0 ? 1 : 0;
+  for (std::size_t i = 0; i < heard_.ranks.size(); ++i) {
+    reports += heard_.rates_kib[i] > 0 && fresh(heard_.members[i], now) ? 1 : 0;
+  }
   if (reports * 2 > pullers().size()) {
     const auto ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(policy_.pullers_in_flight).count();
@@ -343,7 +394,7 @@ void SiteRoster::dial(Instant now) {
       dial_at_ = changed_at_ + kDialQuiet;
       return;
     }
-    Heard& heard = heard_.at(member.key);
+    Heard& heard = heard_.members[heard_.place(member.rank)];
     if (now < heard.next_dial) continue;
     if (heard.dials >= kDialsMax) {
       heard.dials = 0;
@@ -365,11 +416,11 @@ Roster SiteRoster::table(Instant now) const {
       entry.beat = beat_;
       entry.rate_kib = static_cast<std::uint32_t>(std::min<std::uint64_t>(rate_.value / kKiB, ~0U));
       entry.pullers = static_cast<std::uint16_t>(count_);
-    } else if (const auto it = heard_.find(member.key);
-               it != heard_.end() && fresh(it->second, now)) {
-      entry.beat = it->second.beat;
-      entry.rate_kib = it->second.rate_kib;
-      entry.pullers = it->second.pullers;
+    } else if (const std::size_t at = heard_.place(member.rank);
+               heard_.holds(at, member.rank) && fresh(heard_.members[at], now)) {
+      entry.beat = heard_.beats[at];
+      entry.rate_kib = heard_.rates_kib[at];
+      entry.pullers = heard_.members[at].pullers;
     }
     roster.entries.push_back(entry);
     if (roster.entries.size() >= 2 * std::size_t{std::max(count_, policy_.pullers)}) break;
@@ -378,8 +429,8 @@ Roster SiteRoster::table(Instant now) const {
 }
 
 std::optional<PeerKey> SiteRoster::key_of(SourceId id) const {
-  const auto it = links_.find(id);
-  return it == links_.end() ? std::nullopt : it->second.key;
+  const Link* link = find_link(id);
+  return link == nullptr ? std::nullopt : link->key;
 }
 
 void SiteRoster::beat(Instant now) {
@@ -392,14 +443,16 @@ void SiteRoster::beat(Instant now) {
 
 void SiteRoster::relay(Instant now) {
   relay_at_.reset();
-  std::vector<SourceId> to = greeted_;
-  if (!std::exchange(relay_to_all_, false) && to.size() > kBeatRelays) {
+  std::vector<SourceId> to;
+  if (std::exchange(relay_to_all_, false) || greeted_.size() <= kBeatRelays) {
+    to = greeted_;
+  } else {
     const std::uint64_t salt =
         mix64(self_.value) ^ static_cast<std::uint64_t>(now.time_since_epoch().count());
-    std::sort(to.begin(), to.end(), [&](SourceId a, SourceId b) {
-      return std::pair(mix64(salt + a.value), a) < std::pair(mix64(salt + b.value), b);
-    });
-    to.resize(kBeatRelays);
+    std::vector<std::pair<std::uint64_t, SourceId>> drawn;
+    for (const SourceId id : greeted_) drawn.emplace_back(mix64(salt + id.value), id);
+    std::partial_sort(drawn.begin(), drawn.begin() + kBeatRelays, drawn.end());
+    for (std::size_t i = 0; i < kBeatRelays; ++i) to.push_back(drawn[i].second);
   }
   if (!to.empty()) commands_.emplace_back(SendMessage{std::move(to), table(now)});
 }

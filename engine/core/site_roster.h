@@ -3,8 +3,8 @@
 // same hash, so there is nothing to elect.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -77,23 +77,42 @@ class SiteRoster {
 
  private:
   struct Link {
+    SourceId id;
     Endpoint endpoint;
     std::optional<PeerKey> key;
+    std::uint64_t rank = 0;  // of the key
     bool willing = false;
     bool believed = false;
   };
   // What was heard about a member, from itself or by hearsay.
   struct Heard {
+    PeerKey key;
     Endpoint endpoint;
-    std::uint32_t beat = 0;
-    std::uint32_t rate_kib = 0;
     std::uint16_t pullers = 0;
     Instant at;
     std::uint32_t dials = 0;
     Instant next_dial;
     Instant distrusted_until;
   };
+  // In order of rank, one row for each member. Most messages tell nothing new, which ranks and
+  // beats alone show: they are apart from the rest, for the sake of the cache.
+  struct HeardTable {
+    std::vector<std::uint64_t> ranks;
+    std::vector<std::uint32_t> beats;
+    std::vector<std::uint32_t> rates_kib;
+    std::vector<Heard> members;
 
+    // Where the rank is, or belongs.
+    [[nodiscard]] std::size_t place(std::uint64_t rank) const;
+    [[nodiscard]] bool holds(std::size_t place, std::uint64_t rank) const {
+      return place < ranks.size() && ranks[place] == rank;
+    }
+    void insert(std::size_t place, std::uint64_t rank, PeerKey key);
+    void drop_last();
+  };
+
+  [[nodiscard]] Link* find_link(SourceId id);
+  [[nodiscard]] const Link* find_link(SourceId id) const;
   [[nodiscard]] bool fresh(const Heard& heard, Instant now) const;
   [[nodiscard]] bool usable(const Heard& heard, Instant now) const;
   bool note(const Roster::Entry& entry, const Link& from, Instant now);
@@ -114,6 +133,7 @@ class SiteRoster {
   const Digest content_id_;
   const std::uint32_t piece_bytes_;
   const PeerKey self_;
+  const std::uint64_t own_rank_;
   Commands& commands_;
   const Instant started_;
 
@@ -121,8 +141,8 @@ class SiteRoster {
   ByteRate rate_;
   ByteCount work_;
   std::uint32_t beat_ = 0;
-  std::map<SourceId, Link> links_;
-  std::map<PeerKey, Heard> heard_;
+  std::vector<Link> links_;  // in order of the source
+  HeardTable heard_;
   std::vector<SourceId> greeted_;  // links that said hello, in order
   ByteRate others_rate_;
 

@@ -1,18 +1,18 @@
 #include "engine/jobs/engine.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
 #include "engine/jobs/countdown.h"
+#include "engine/jobs/job_properties.h"
 
 namespace lanward::jobs {
 namespace {
 
-// As published for CreateJob.
-constexpr std::size_t kDisplayNameMax = 256;
-// Jobs are a few kilobytes each; a runaway caller stops here.
-constexpr std::size_t kJobsMax = 100'000;
+// Records of jobs that have ended: enough to look up what became of a day's work.
+constexpr std::size_t kFinalJobsMax = 1000;
 
 JobId random_id(core::Prng& prng) {
   JobId id;
@@ -25,34 +25,117 @@ JobId random_id(core::Prng& prng) {
 }  // namespace
 
 Engine::Engine(const Ports& ports, const EngineSettings& settings, core::Seed seed)
-    : ports_(ports), settings_(settings), prng_(seed) {}
+    : ports_(ports),
+      settings_(settings),
+      prng_(seed),
+      context_{ports_, settings_, contents_, [this](Job& job) { on_state(job); }} {}
 
-Result<Job*> Engine::create_job(std::string display_name, JobCallback callback) {
-  if (display_name.size() > kDisplayNameMax) {
-    return fail(ErrorCode::invalid_argument, "a display name has at most 256 characters");
+Job& Engine::insert(ports::JobRecord record, JobCallback callback) {
+  const std::uint64_t order = record.order;
+  const JobId id = record.id;
+  auto job = std::make_unique<Job>(context_, core::Seed{prng_.next()}, std::move(record),
+                                   std::move(callback));
+  by_id_[id] = job.get();
+  return *(jobs_[order] = std::move(job));
+}
+
+void Engine::restore(std::vector<ports::JobRecord> records) {
+  for (ports::JobRecord& record : records) {
+    next_order_ = std::max(next_order_, record.order + 1);
+    insert(std::move(record), {});
   }
-  if (jobs_.size() >= kJobsMax) return fail(ErrorCode::invalid_argument, "too many jobs");
-  const JobId id = random_id(prng_);
-  auto job = std::make_unique<Job>(ports_, settings_, core::Seed{prng_.next()}, id,
-                                   std::move(display_name), std::move(callback));
-  return (jobs_[id] = std::move(job)).get();
+  // Every reference is known before the first piece is purged.
+  std::vector<Job*> all;
+  for (const auto& [order, job] : jobs_) all.push_back(job.get());
+  for (Job* job : all) job->proceed();
 }
 
-Job* Engine::find(const JobId& id) {
-  const auto it = jobs_.find(id);
-  return it == jobs_.end() ? nullptr : it->second.get();
+void Engine::create_job(std::string display_name, JobCallback callback, Created done) {
+  if (auto ok = check_display_name(display_name); !ok) return done(tl::unexpected(ok.error()));
+  const auto open = static_cast<std::size_t>(std::count_if(
+      jobs_.begin(), jobs_.end(), [](const auto& entry) { return !entry.second->is_final(); }));
+  if (open >= settings_.jobs_max) {
+    return done(fail(ErrorCode::too_many_jobs,
+                     "there are " + std::to_string(open) + " jobs, as many as the queue holds"));
+  }
+  ports::JobRecord record;
+  record.id = random_id(prng_);
+  record.order = next_order_++;
+  record.owner = settings_.user_name;
+  record.owner_uid = settings_.user_id;
+  record.properties.display_name = std::move(display_name);
+  record.times.created = record.times.modified = settings_.wall_clock();
+  Job& job = insert(std::move(record), std::move(callback));
+  job.save([this, id = job.id(), order = job.order(),
+            done = std::move(done)](Result<void> saved) mutable {
+    if (saved) return done(by_id_.at(id));
+    // Later, because the job is in the middle of this call.
+    ports_.loop.post([this, id, order] {
+      by_id_.erase(id);
+      jobs_.erase(order);
+    });
+    done(tl::unexpected(saved.error()));
+  });
 }
 
-std::vector<JobId> Engine::ids() const {
+Result<Job*> Engine::find(const JobId& id) {
+  const auto it = by_id_.find(id);
+  if (it == by_id_.end()) return fail(ErrorCode::job_not_found, "no job " + to_string(id));
+  if (settings_.user_id != 0 && it->second->owner_uid() != settings_.user_id) {
+    return fail(ErrorCode::access_denied, "the job " + to_string(id) + " belongs to another user");
+  }
+  return it->second;
+}
+
+std::vector<JobId> Engine::ids(bool final_too) const {
   std::vector<JobId> ids;
-  for (const auto& [id, job] : jobs_) ids.push_back(id);
+  for (const auto& [order, job] : jobs_) {
+    if (final_too || !job->is_final()) ids.push_back(job->id());
+  }
   return ids;
+}
+
+std::vector<JobStatus> Engine::list(bool final_too) const {
+  std::vector<JobStatus> list;
+  for (const auto& [order, job] : jobs_) {
+    if (final_too || !job->is_final()) list.push_back(job->status());
+  }
+  return list;
+}
+
+// Foreground jobs first: while one of them moves bytes, the others make way.
+void Engine::on_state(Job&) {
+  const bool busy = std::any_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
+    const Job& job = *entry.second;
+    const JobState state = job.state();
+    return job.properties().priority == Priority::foreground &&
+           (state == JobState::connecting || state == JobState::transferring);
+  });
+  for (const auto& [order, job] : jobs_) job->make_way(busy);
+  ports_.loop.post([this, life = std::weak_ptr<char>(life_)] {
+    if (!life.expired()) forget_old();
+  });
+}
+
+void Engine::forget_old() {
+  std::vector<std::uint64_t> ended;
+  for (const auto& [order, job] : jobs_) {
+    if (job->is_final() && job->is_swept() && !job->is_serving()) ended.push_back(order);
+  }
+  if (ended.size() <= kFinalJobsMax) return;
+  ended.resize(ended.size() - kFinalJobsMax);
+  for (const std::uint64_t order : ended) {
+    const JobId id = jobs_.at(order)->id();
+    if (ports_.journal != nullptr) ports_.journal->remove(id, [](const Result<void>&) {});
+    by_id_.erase(id);
+    jobs_.erase(order);
+  }
 }
 
 void Engine::close(ports::Task done) {
   // One more than there are, so that none at all ends it too.
   const auto one_less = countdown(jobs_.size() + 1, std::move(done));
-  for (const auto& [id, job] : jobs_) job->close(one_less);
+  for (const auto& [order, job] : jobs_) job->close(one_less);
   one_less();
 }
 

@@ -6,239 +6,435 @@
 #include <memory>
 #include <utility>
 
+#include "engine/core/byte_ranges.h"
 #include "engine/core/prng.h"
 #include "engine/jobs/countdown.h"
+#include "engine/jobs/file_record.h"
+#include "engine/jobs/job_properties.h"
 
 namespace lanward::jobs {
 namespace {
 
+using core::JobCall;
 using Phase = Transfer::Phase;
-
-// A job of files is a small thing (BITS allows 200); the bound keeps a runaway caller from filling
-// memory.
-constexpr std::size_t kFilesPerJobMax = 200;
 
 // The rate that people see is a mean over eight of these: steady to the eye, and an ETA that does
 // not jump.
 constexpr core::Duration kRateSlot = std::chrono::milliseconds{500};
 
-bool is_complete(const Transfer& t) {
-  return t.phase() == Phase::transferred || t.phase() == Phase::delivered;
+std::int64_t seconds_since_epoch(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+core::WatchHistory history_of(const ports::JobRecord& record,
+                              std::chrono::system_clock::time_point now) {
+  return {.now = seconds_since_epoch(now),
+          .created = seconds_since_epoch(record.times.created),
+          .first_resumed = record.first_resumed};
 }
 
 }  // namespace
 
-Job::Job(const Ports& ports, const EngineSettings& settings, core::Seed seed, JobId id,
-         std::string display_name, JobCallback callback)
-    : ports_(ports),
-      settings_(settings),
+Job::Job(const Context& context, core::Seed seed, ports::JobRecord record, JobCallback callback)
+    : context_(context),
+      ports_(context.ports),
+      settings_(context.settings),
       seed_(seed),
-      id_(id),
-      display_name_(std::move(display_name)),
+      record_(std::move(record)),
       callback_(std::move(callback)),
+      reported_(record_.state),
       progress_timer_(ports_.loop.make_timer([this] { on_progress_timer(); })),
-      rate_(ports_.loop.now(), kRateSlot) {}
-
-Result<void> Job::refuse_if_final() const {
-  if (!final_) return {};
-  return fail(ErrorCode::invalid_state, std::string("the job is ") + to_string(*final_));
+      watch_timer_(ports_.loop.make_timer([this] { on_watch_timer(); })),
+      watch_(watch_settings(), history_of(record_, settings_.wall_clock()), ports_.loop.now()),
+      rate_(ports_.loop.now(), kRateSlot) {
+  if (core::is_final(record_.state)) final_ = record_.state;
+  running_ = record_.state == JobState::queued;
+  if (record_.state == JobState::error) failed_ = record_.error;
+  for (ports::FileRecord& file : std::exchange(record_.files, {})) {
+    auto spec = to_spec(file, ports_.sha256);
+    if (!spec) {
+      failed_ = JobError{{spec.error().code, "the manifest kept for " + file.request.source +
+                                                 " cannot be used: " + spec.error().message}};
+      running_ = false;
+      spec = FileSpec{.source = file.request.source, .destination = file.request.destination};
+    }
+    add_transfer(std::move(*spec), std::move(file));
+    File& added = files_.back();
+    // complete() went on without it and could not deliver another one.
+    added.dropped = record_.state == JobState::transferred && !added.transfer->is_transferred();
+  }
+  if (failed_ && !final_) reported_ = JobState::error;
 }
 
-Result<void> Job::add_file(FileSpec file) {
-  if (auto refusal = refuse_if_final(); !refusal) return refusal;
+Job::~Job() = default;
+
+void Job::proceed() {
+  if (final_) return sweep();
+  if (running_ && settings_.run_jobs) watch_.resumed(ports_.loop.now());
+  update();
+  on_watch_timer();
+}
+
+// ---- calls -------------------------------------------------------------------------------------
+
+void Job::call(Call call) {
+  calls_.push_back(std::move(call));
+  next_call();
+}
+
+void Job::next_call() {
+  while (!saving_ && !calls_.empty()) {
+    Call call = std::move(calls_.front());
+    calls_.pop_front();
+    if (!call.what) persist_queued_ = false;
+    if (call.what) {
+      const core::Ruling ruling = core::judge(state(), *call.what);
+      if (ruling.refused) {
+        call.done(fail(*ruling.refused, std::string("the job is ") + to_string(state())));
+        continue;
+      }
+    }
+    ports::JobRecord draft = snapshot();
+    if (call.prepare) {
+      draft.times.modified = settings_.wall_clock();
+      if (Result<void> prepared = call.prepare(draft); !prepared) {
+        call.done(std::move(prepared));
+        continue;
+      }
+    }
+    auto saved = [this, draft, call = std::move(call)](Result<void> result) mutable {
+      saving_ = false;
+      if (!result) {
+        if (call.done) call.done(std::move(result));
+        return;
+      }
+      draft.files.clear();
+      record_ = std::move(draft);
+      if (call.apply) call.apply();
+      if (call.done) call.done({});
+    };
+    if (ports_.journal == nullptr) {
+      saved({});
+      continue;
+    }
+    saving_ = true;
+    ports_.journal->save(draft, [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_),
+                                 saved = std::move(saved)](Result<void> result) mutable {
+      loop.post([this, life, saved = std::move(saved), result = std::move(result)]() mutable {
+        if (life.expired()) return;
+        saved(std::move(result));
+        next_call();
+      });
+    });
+  }
+}
+
+// What has happened, without a call; if it cannot be made durable, a restart finds it out anew.
+void Job::persist() {
+  if (ports_.journal == nullptr || std::exchange(persist_queued_, true)) return;
+  call({});
+}
+
+void Job::save(Done done) {
+  call({.what = {}, .prepare = {}, .apply = {}, .done = std::move(done)});
+}
+
+ports::JobRecord Job::snapshot() const {
+  ports::JobRecord record = record_;
+  if (final_) {
+    record.state = *final_;
+  } else if (const JobState now = state(); now == JobState::transferred) {
+    record.state = now;
+  } else if (now == JobState::error) {
+    record.state = now;
+    record.error = error();
+  } else {
+    record.state = running_ ? JobState::queued : JobState::suspended;
+  }
+  if (record.state != JobState::error) record.error.reset();
+  record.files.clear();
+  for (const File& file : files_) {
+    ports::FileRecord& kept = record.files.emplace_back(file.record);
+    const ports::FileRecord now = to_record(file.transfer->spec());
+    kept.request = now.request;
+    if (kept.metainfo == nullptr) kept.metainfo = now.metainfo;
+    file.transfer->record(kept);
+  }
+  return record;
+}
+
+Result<void> Job::check_new(const std::vector<FileSpec>& files) const {
   if (completing_) return fail(ErrorCode::invalid_state, "the job is being completed");
-  if (transfers_.size() >= kFilesPerJobMax) {
-    return fail(ErrorCode::invalid_argument,
-                "a job holds at most " + std::to_string(kFilesPerJobMax) + " files");
+  if (files_.size() + files.size() > settings_.files_per_job_max) {
+    return fail(ErrorCode::too_many_files,
+                "a job holds at most " + std::to_string(settings_.files_per_job_max) + " files");
   }
-  const core::Seed seed{core::mix64(seed_.value + transfers_.size() + 1)};
-  transfers_.push_back(
-      std::make_unique<Transfer>(ports_, settings_, std::move(file), seed, [this] { update(); }));
-  update();
+  std::vector<const FileSpec*> known;
+  for (const File& file : files_) known.push_back(&file.transfer->spec());
+  for (const FileSpec& file : files) {
+    if (auto ok = core::check_ranges(file.ranges, settings_.ranges_per_file_max); !ok) {
+      return fail(ok.error().code, file.source + ": " + ok.error().message);
+    }
+    for (const FileSpec* other : known) {
+      const bool same_id = !file.id.empty() && file.id == other->id;
+      if (same_id || (file.destination == other->destination && !file.destination.ends_with('/'))) {
+        return fail(ErrorCode::duplicate_file,
+                    same_id ? "the job has a file \"" + file.id + "\" already"
+                            : "the job has a file for " + file.destination + " already");
+      }
+    }
+    known.push_back(&file);
+  }
   return {};
 }
 
-Result<void> Job::resume() {
-  if (auto refusal = refuse_if_final(); !refusal) return refusal;
-  if (transfers_.empty()) return fail(ErrorCode::invalid_argument, "the job has no files");
-  running_ = true;
-  for (const auto& transfer : transfers_) {
-    if (transfer->phase() != Phase::failed) continue;
-    transfer->start();
-    break;  // one file at a time; update() goes on with the others
-  }
-  update();
-  return {};
+void Job::add_files(std::vector<FileSpec> files, Done done) {
+  auto specs = std::make_shared<std::vector<FileSpec>>(std::move(files));
+  call({.what = JobCall::add_file,
+        .prepare = [this, specs](ports::JobRecord& draft) -> Result<void> {
+          if (auto ok = check_new(*specs); !ok) return ok;
+          if (draft.state == JobState::transferred) draft.state = JobState::suspended;
+          for (const FileSpec& spec : *specs) draft.files.push_back(to_record(spec));
+          return {};
+        },
+        .apply =
+            [this, specs] {
+              if (state() == JobState::transferred) running_ = false;
+              for (FileSpec& spec : *specs) {
+                ports::FileRecord record = to_record(spec);
+                add_transfer(std::move(spec), std::move(record));
+              }
+              update();
+            },
+        .done = std::move(done)});
 }
 
-Result<void> Job::suspend() {
-  if (auto refusal = refuse_if_final(); !refusal) return refusal;
-  const JobState now = state();
-  if (now == JobState::transferred || now == JobState::error) return {};
-  running_ = false;
-  for (const auto& transfer : transfers_) {
-    if (transfer->phase() != Phase::idle && !is_complete(*transfer)) transfer->stop(false, [] {});
-  }
-  update();
-  return {};
+void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
+  const core::Seed seed{core::mix64(seed_.value + files_.size() + 1)};
+  auto transfer = std::make_unique<Transfer>(ports_, settings_, context_.contents, std::move(spec),
+                                             seed, [this] { update(); });
+  transfer->set_background(foreground_elsewhere_);
+  transfer->restore(record);
+  if (final_ == JobState::acknowledged) transfer->disown();
+  const bool complete = transfer->is_transferred();
+  files_.push_back(
+      {.transfer = std::move(transfer), .record = std::move(record), .reported = complete});
+}
+
+void Job::resume(Done done) {
+  call({.what = JobCall::resume,
+        .prepare = [this](ports::JobRecord& draft) -> Result<void> {
+          if (files_.empty()) return fail(ErrorCode::job_empty, "the job has no files");
+          if (state() == JobState::transferred) return {};
+          draft.state = JobState::queued;
+          draft.error.reset();
+          if (draft.first_resumed == 0) {
+            draft.first_resumed = seconds_since_epoch(settings_.wall_clock());
+          }
+          return {};
+        },
+        .apply =
+            [this] {
+              if (state() == JobState::transferred) return;
+              running_ = true;
+              failed_.reset();
+              watch_.resumed(ports_.loop.now());
+              for (File& file : files_) {
+                if (!settings_.run_jobs || file.transfer->phase() != Phase::failed) continue;
+                file.transfer->start(origin_settings());
+                break;  // one file at a time; update() goes on with the others
+              }
+              update();
+              on_watch_timer();
+            },
+        .done = std::move(done)});
+}
+
+void Job::suspend(Done done) {
+  call({.what = JobCall::suspend,
+        .prepare = [this](ports::JobRecord& draft) -> Result<void> {
+          const JobState now = state();
+          if (now != JobState::transferred && now != JobState::error) {
+            draft.state = JobState::suspended;
+          }
+          return {};
+        },
+        .apply =
+            [this] {
+              const JobState now = state();
+              if (now == JobState::transferred || now == JobState::error) return;
+              running_ = false;
+              watch_.stopped();
+              for (File& file : files_) {
+                if (!file.transfer->is_transferred()) file.transfer->stop([] {});
+              }
+              update();
+            },
+        .done = std::move(done)});
 }
 
 void Job::cancel(Done done) {
-  if (auto refusal = refuse_if_final(); !refusal) return done(std::move(refusal));
-  if (completing_) return done(fail(ErrorCode::invalid_state, "the job is being completed"));
-  final_ = JobState::cancelled;
-  running_ = false;
-  update();
-  stop_all(true, [done = std::move(done)]() mutable { done({}); });
+  call({.what = JobCall::cancel,
+        .prepare = [](ports::JobRecord& draft) -> Result<void> {
+          draft.state = JobState::cancelled;
+          draft.purged = false;
+          return {};
+        },
+        .apply =
+            [this] {
+              final_ = JobState::cancelled;
+              running_ = false;
+              watch_.stopped();
+              sweep();
+              update();
+            },
+        .done = std::move(done)});
 }
+
+void Job::change(const JobChange& change, Done done) {
+  call({.what = JobCall::change,
+        .prepare = [change](ports::JobRecord& draft) -> Result<void> {
+          auto changed = changed_properties(draft.properties, change);
+          if (!changed) return tl::unexpected(changed.error());
+          draft.properties = std::move(*changed);
+          return {};
+        },
+        .apply =
+            [this] {
+              watch_.change(watch_settings());
+              arm_watch();
+              report(false, std::nullopt);
+              context_.on_state(*this);
+            },
+        .done = std::move(done)});
+}
+
+void Job::set_remote_name(FileId file, std::string url, Done done) {
+  call({.what = JobCall::set_remote_name,
+        .prepare = [this, file](ports::JobRecord&) -> Result<void> {
+          if (completing_) return fail(ErrorCode::invalid_state, "the job is being completed");
+          if (this->file(file) == nullptr) {
+            return fail(ErrorCode::file_unavailable,
+                        "the job has no file " + std::to_string(file.value));
+          }
+          return {};
+        },
+        .apply =
+            [this, file, url = std::move(url)] {
+              Transfer& transfer = *files_[file.value].transfer;
+              if (transfer.is_transferred()) return;
+              transfer.set_source(url);
+              // A file that is on its way goes on from the new place; one that failed waits.
+              if (transfer.phase() == Phase::idle || transfer.phase() == Phase::failed) return;
+              transfer.stop([this] { update(); });
+            },
+        .done = std::move(done)});
+}
+
+// ---- complete and cancel -----------------------------------------------------------------------
 
 void Job::complete(Done done) {
-  if (auto refusal = refuse_if_final(); !refusal) return done(std::move(refusal));
-  if (completing_ || state() != JobState::transferred) {
-    return done(fail(
-        ErrorCode::invalid_state,
-        completing_ ? std::string("the job is being completed")
-                    : std::string("the job is not transferred yet but ") + to_string(state())));
-  }
-  completing_ = true;
-  deliver_from(0, std::move(done));
+  auto shared = std::make_shared<Done>(std::move(done));
+  // Nothing is durable until files are: a restart in between finds the job as it was.
+  call({.what = JobCall::complete,
+        .prepare = [this](ports::JobRecord&) -> Result<void> {
+          if (completing_) return fail(ErrorCode::invalid_state, "the job is being completed");
+          return {};
+        },
+        .apply = {},
+        .done =
+            [this, shared](Result<void> result) mutable {
+              if (!result) return (*shared)(std::move(result));
+              begin_complete(std::move(*shared));
+            }});
 }
 
-void Job::deliver_from(std::size_t index, Done done) {
-  while (index < transfers_.size() && transfers_[index]->phase() == Phase::delivered) ++index;
-  if (index == transfers_.size()) {
-    completing_ = false;
-    running_ = false;
-    final_ = JobState::acknowledged;
-    update();
-    return done({});
+void Job::begin_complete(Done done) {
+  if (final_ || completing_) {
+    return done(fail(ErrorCode::invalid_state, "the job was cancelled or is being completed"));
   }
-  transfers_[index]->deliver([this, index, done = std::move(done)](Result<void> result) mutable {
-    if (result) return deliver_from(index + 1, std::move(done));
-    completing_ = false;
-    done(std::move(result));
+  completing_ = std::move(done);
+  running_ = false;
+  failed_.reset();
+  watch_.stopped();
+  std::vector<Transfer*> unfinished;
+  for (File& file : files_) {
+    if (file.transfer->is_transferred() || file.dropped) continue;
+    file.dropped = true;
+    unfinished.push_back(file.transfer.get());
+  }
+  const auto one_less = countdown(unfinished.size() + 1, [this, life = std::weak_ptr<char>(life_)] {
+    if (!life.expired()) deliver_from(0);
   });
+  for (Transfer* transfer : unfinished) transfer->purge(one_less);
+  one_less();
+}
+
+void Job::deliver_from(std::size_t index) {
+  if (final_) return end_complete(fail(ErrorCode::cancelled, "the job was cancelled"));
+  while (index < files_.size() &&
+         (files_[index].dropped || files_[index].transfer->is_delivered())) {
+    ++index;
+  }
+  if (index < files_.size()) {
+    files_[index].transfer->deliver(origin_settings(), [this, index](Result<void> result) {
+      persist();
+      if (result || final_) return deliver_from(index + 1);
+      end_complete(std::move(result));
+    });
+    return;
+  }
+  call({.what = {},
+        .prepare = [this](ports::JobRecord& draft) -> Result<void> {
+          if (final_) return fail(ErrorCode::cancelled, "the job was cancelled");
+          draft.state = JobState::acknowledged;
+          return {};
+        },
+        .apply = [this] { final_ = JobState::acknowledged; },
+        .done =
+            [this](Result<void> result) {
+              end_complete(std::move(result));
+              if (final_ == JobState::acknowledged) sweep();
+            }});
+}
+
+void Job::end_complete(Result<void> result) {
+  Done done = std::exchange(completing_, {});
+  persist();
+  update();
+  if (done) done(std::move(result));
+}
+
+// Nothing is left of a final job but its record: of a cancelled one no pieces either.
+void Job::sweep() {
+  if (record_.purged) return context_.on_state(*this);
+  const auto one_less = countdown(files_.size() + 1, [this, life = std::weak_ptr<char>(life_)] {
+    if (life.expired()) return;
+    call({.what = {},
+          .prepare = [](ports::JobRecord& draft) -> Result<void> {
+            draft.purged = true;
+            return {};
+          },
+          .apply = [this] { context_.on_state(*this); },
+          .done = [](const Result<void>&) {}});
+  });
+  for (File& file : files_) {
+    if (final_ == JobState::cancelled) {
+      file.transfer->purge(one_less);
+    } else {
+      one_less();
+    }
+  }
+  one_less();
 }
 
 void Job::close(ports::Task done) {
   running_ = false;
   progress_timer_->disarm();
-  stop_all(false, std::move(done));
-}
-
-void Job::stop_all(bool purge, ports::Task done) {
-  // One more than there are, so that none at all ends it too.
-  const auto one_less = countdown(transfers_.size() + 1, std::move(done));
-  for (const auto& transfer : transfers_) {
-    const bool delivered = transfer->phase() == Phase::delivered;
-    transfer->stop(purge && !delivered, one_less);
-  }
+  watch_timer_->disarm();
+  const auto one_less = countdown(files_.size() + 1, std::move(done));
+  for (File& file : files_) file.transfer->stop(one_less);
   one_less();
-}
-
-// Starts the next file when none is under way, and tells the caller what has changed.
-void Job::update() {
-  if (running_) {
-    const auto busy = [](const auto& t) {
-      return t->phase() != Phase::idle && !is_complete(*t);  // a failed file holds the job up
-    };
-    const auto waiting = [](const auto& t) { return t->phase() == Phase::idle; };
-    const auto next = std::find_if(transfers_.begin(), transfers_.end(), waiting);
-    if (std::none_of(transfers_.begin(), transfers_.end(), busy) && next != transfers_.end()) {
-      (*next)->start();
-    }
-  }
-  const JobState now = state();
-  const bool active = now == JobState::connecting || now == JobState::transferring ||
-                      now == JobState::transient_error;
-  if (now == reported_) return;
-  reported_ = now;
-  if (active) {
-    progress_timer_->arm(ports_.loop.now() + settings_.progress_interval);
-  } else {
-    progress_timer_->disarm();
-    rate_now_ = 0;
-  }
-  report(true);
-}
-
-void Job::on_progress_timer() {
-  const Progress p = progress();
-  const std::uint64_t bytes = p.origin_bytes + p.peer_bytes;
-  const core::Instant now = ports_.loop.now();
-  // Suspending drops unfinished bytes from no figure, so the sum only grows.
-  rate_.add(core::ByteCount{bytes - std::min(bytes, rate_bytes_seen_)}, now);
-  rate_bytes_seen_ = bytes;
-  rate_now_ = rate_.rate(now).value;
-  progress_timer_->arm(now + settings_.progress_interval);
-  report(false);
-}
-
-void Job::report(bool state_changed) {
-  if (!callback_) return;
-  callback_(JobEvent{.job = id_,
-                     .state = reported_,
-                     .state_changed = state_changed,
-                     .progress = progress(),
-                     .error = error()});
-}
-
-JobState Job::state() const {
-  if (final_) return *final_;
-  if (completing_) return JobState::transferred;
-  const bool all =
-      !transfers_.empty() && std::all_of(transfers_.begin(), transfers_.end(),
-                                         [](const auto& t) { return is_complete(*t); });
-  if (all) return JobState::transferred;
-  if (!running_) return JobState::suspended;
-  for (const auto& transfer : transfers_) {
-    switch (transfer->phase()) {
-      case Phase::failed:
-        return JobState::error;
-      case Phase::searching:
-      case Phase::opening:
-        return transfer->error() ? JobState::transient_error : JobState::connecting;
-      case Phase::transferring:
-        return transfer->error() ? JobState::transient_error : JobState::transferring;
-      case Phase::stopping:
-        return reported_;  // what it will be is known when it has stopped
-      case Phase::idle:
-      case Phase::transferred:
-      case Phase::delivered:
-        break;
-    }
-  }
-  return JobState::queued;
-}
-
-Progress Job::progress() const {
-  Progress progress{.total_known = !transfers_.empty()};
-  for (const auto& transfer : transfers_) transfer->add_to(progress);
-  progress.rate_bytes_per_s = rate_now_;
-  return progress;
-}
-
-std::vector<FileStatus> Job::files() const {
-  std::vector<FileStatus> list;
-  for (const auto& transfer : transfers_) list.push_back(transfer->status());
-  return list;
-}
-
-std::vector<SourceStats> Job::sources() const {
-  std::vector<SourceStats> list;
-  for (const auto& transfer : transfers_) {
-    for (SourceStats& source : transfer->sources()) list.push_back(std::move(source));
-  }
-  return list;
-}
-
-std::optional<Error> Job::error() const {
-  const JobState now = state();
-  if (now != JobState::error && now != JobState::transient_error) return std::nullopt;
-  for (const auto& transfer : transfers_) {
-    if (transfer->error() && !is_complete(*transfer)) return transfer->error();
-  }
-  return std::nullopt;
 }
 
 }  // namespace lanward::jobs

@@ -2,14 +2,20 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <lanward/job.h>
+#include <lanward/types.h>
 
 #include "engine/core/content.h"
 #include "engine/core/merkle.h"
 #include "engine/core/policy.h"
 #include "engine/ports/content_store.h"
+#include "engine/ports/journal.h"
 #include "engine/ports/loop.h"
 #include "engine/ports/origin.h"
 #include "engine/ports/swarm.h"
@@ -23,12 +29,25 @@ struct Ports {
   ports::PieceStore& store;
   ports::Swarm* swarm = nullptr;  // null: peers are disabled
   core::Sha256Fn sha256 = nullptr;
+  ports::Journal* journal = nullptr;  // null: jobs end with the engine
 };
 
 struct EngineSettings {
   core::Policy policy;
   core::Duration progress_interval = std::chrono::milliseconds{250};
   bool keep_delivered = true;  // see EngineOptions
+  bool run_jobs = true;        // see EngineOptions
+  // Limits of the queue, as in QueueLimits.
+  std::uint32_t jobs_max = 300;
+  std::uint32_t files_per_job_max = 200;
+  std::uint32_t ranges_per_file_max = 500;
+  std::chrono::seconds job_age_max = std::chrono::hours{30 * 24};
+  // Who runs the engine: owner of the jobs it makes; 0 may touch the jobs of all.
+  std::uint32_t user_id = 0;
+  std::string user_name;
+  std::function<std::chrono::system_clock::time_point()> wall_clock = [] {
+    return std::chrono::system_clock::now();
+  };
 };
 
 // One file of a job, after the caller's strings have been checked and local documents read.
@@ -43,6 +62,9 @@ struct FileSpec {
   bool use_origin = true;
   bool use_peers = true;
   bool share_after_complete = false;
+  std::string id;                 // unique in the job; may be empty
+  std::vector<ByteRange> ranges;  // empty: the whole file
+  bool integrity_mandatory = false;
 };
 
 }  // namespace lanward::jobs

@@ -5,74 +5,167 @@
 #include <utility>
 #include <variant>
 
+#include "engine/core/byte_ranges.h"
+#include "engine/core/header_rules.h"
 #include "engine/core/metainfo.h"
 #include "engine/core/overloaded.h"
 
 namespace lanward::jobs {
 namespace {
 
-// A step of the core that asks for more than this is spinning: a range per piece of the longest
-// file that a manifest may describe would still fit.
-constexpr std::size_t kCommandsPerStepMax = std::size_t{1} << 26U;
-
-Error endless_commands() {
-  return {ErrorCode::internal,
-          "the scheduler asks for more than a step can need; please report it"};
-}
-
-// Origins used at once or as fall-backs: what a manifest and a command line may reasonably list.
-constexpr std::size_t kOriginsMax = 64;
-
-std::string hex_prefix(const core::Digest& digest) {
+std::string hex(const core::Digest& digest, std::size_t bytes) {
   constexpr const char* kHex = "0123456789abcdef";
   std::string text;
-  for (std::size_t i = 0; i < 8; ++i) {
+  for (std::size_t i = 0; i < bytes; ++i) {
     text += kHex[digest[i] >> 4U];
     text += kHex[digest[i] & 15U];
   }
   return text;
 }
 
+core::PieceSet all_of(const core::PieceLayout& layout) {
+  core::PieceSet set(layout.piece_count());
+  for (core::PieceIndex p{0}; p < layout.all().end; p = p + 1) set.insert(p);
+  return set;
+}
+
+SourceStats& entry_of(std::vector<SourceStats>& list, const SourceStats& like) {
+  const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
+    return s.kind == like.kind && s.name == like.name;
+  });
+  return known != list.end() ? *known
+                             : list.emplace_back(SourceStats{.kind = like.kind, .name = like.name});
+}
+
+// Adds what `now` has beyond `before`. A download that was made anew has less.
+void add_difference(std::vector<SourceStats>& sum, const std::vector<SourceStats>& now,
+                    std::vector<SourceStats> before) {
+  const auto beyond = [](std::uint64_t a, std::uint64_t b) { return a - std::min(a, b); };
+  for (const SourceStats& source : now) {
+    SourceStats& total = entry_of(sum, source);
+    const SourceStats& old = entry_of(before, source);
+    total.received_bytes += beyond(source.received_bytes, old.received_bytes);
+    total.wasted_bytes += beyond(source.wasted_bytes, old.wasted_bytes);
+    total.served_bytes += beyond(source.served_bytes, old.served_bytes);
+    total.banned = total.banned || source.banned;
+  }
+}
+
 }  // namespace
 
-Transfer::Transfer(const Ports& ports, const EngineSettings& settings, FileSpec spec,
-                   core::Seed seed, std::function<void()> on_change)
+Transfer::Transfer(const Ports& ports, const EngineSettings& settings, ContentTable& table,
+                   FileSpec spec, core::Seed seed, std::function<void()> on_change)
     : ports_(ports),
       settings_(settings),
+      table_(table),
       spec_(std::move(spec)),
       seed_(seed),
       on_change_(std::move(on_change)),
-      timer_(ports_.loop.make_timer([this] { on_fact(core::Tick{}); })) {}
+      timer_(ports_.loop.make_timer([this] { drive_search(); })) {
+  if (!spec_.manifest) return;
+  content_ = spec_.manifest->content;
+  integrity_ = Integrity::manifest;
+  know_content();
+}
 
 Transfer::~Transfer() {
   life_.reset();
   run_.reset();
   client_.reset();
-  member_.reset();
-  if (store_ != nullptr) ports_.store.close(store_, [](const Result<void>&) {});
+  if (download_ != nullptr) download_->leave(*this, false, [] {});
+  release();
 }
 
-// ---- life --------------------------------------------------------------------------------------
-
-void Transfer::start() {
-  assert(phase_ == Phase::idle || phase_ == Phase::failed);
-  set_error(std::nullopt);
-  run_ = std::make_shared<char>();
-  client_ = ports_.origins.connect(fact_sink());
-  if (spec_.manifest) {
-    content_ = spec_.manifest->content;
-    integrity_ = Integrity::manifest;
-    return open_content();
+void Transfer::restore(const ports::FileRecord& record) {
+  transferred_ = record.transferred;
+  delivered_ = record.completed;
+  if (delivered_) step_ = Step::delivered;
+  if (!content_known_ && record.content != core::Digest{}) {
+    // Not enough to fetch by, but to find it in the cache.
+    content_.id = record.content;
+    content_.layout = core::PieceLayout(core::ByteCount{record.size_bytes},
+                                        std::max(record.piece_bytes, core::kBlockBytes));
+    integrity_ = Integrity::transport;
+    know_content();
   }
+  if (delivered_) release();
+  if (transferred_ || delivered_) verified_bytes_ = status().total_bytes;
+}
+
+void Transfer::record(ports::FileRecord& record) const {
+  if (content_known_) {
+    record.content = content_.id;
+    record.size_bytes = content_.layout.size().value;
+    record.piece_bytes = content_.layout.piece_bytes();
+  }
+  record.transferred = transferred_;
+  record.completed = delivered_;
+}
+
+// ---- what it is --------------------------------------------------------------------------------
+
+void Transfer::start(const ports::OriginSettings& origin) {
+  assert(step_ == Step::idle || step_ == Step::failed);
+  error_.reset();
+  origin_ = origin;
+  for (const std::string& url : spec_.urls) origin_.header_hosts.push_back(core::header_host(url));
+  if (!spec_.manifest_url.empty())
+    origin_.header_hosts.push_back(core::header_host(spec_.manifest_url));
+  run_ = std::make_shared<char>();
+  // What is all there need not be asked for again.
+  if (spec_.manifest || (transferred_ && content_known_)) return join_download();
+  client_ = ports_.origins.connect(fact_sink(), origin_);
   search_ = std::make_unique<core::ManifestSearch>(
       core::ManifestSearchOptions{
           .urls = spec_.urls, .manifest_url = spec_.manifest_url, .policy = settings_.policy},
       ports_.sha256, seed_, ports_.loop.now());
-  enter(Phase::searching);
-  drive();
+  step_ = Step::searching;
+  changed();
+  drive_search();
+}
+
+void Transfer::drive_search() {
+  if (search_ == nullptr) return;
+  const core::Instant now = ports_.loop.now();
+  search_->handle(core::Tick{}, now);
+  while (auto command = search_->poll_command(now)) {
+    std::visit(core::Overloaded{
+                   [&](const core::ProbeUrl& c) { client_->probe(c.request, c.url); },
+                   [&](const core::FetchDocument& c) {
+                     client_->fetch_document(c.request, c.url,
+                                             core::ByteCount{core::kMetainfoBytesMax});
+                   },
+               },
+               *command);
+  }
+  if (search_->outcome()) {
+    Result<core::SearchResult> outcome = *search_->outcome();
+    if (!outcome) return fail_with(outcome.error());
+    return found(std::move(*outcome));
+  }
+  if (error_ != search_->waiting_for()) {
+    error_ = search_->waiting_for();
+    changed();
+  }
+  if (const auto at = search_->next_wakeup()) timer_->arm(*at);
 }
 
 void Transfer::found(core::SearchResult result) {
+  search_.reset();
+  client_.reset();
+  timer_->disarm();
+  if (!result.manifest && spec_.integrity_mandatory) {
+    return fail_with(
+        {ErrorCode::manifest_missing,
+         spec_.source + ": integrity is mandatory and there is no manifest (" + result.note + ")"});
+  }
+  const core::Digest former = content_.id;
+  const bool another = content_known_ && former != result.content.id;
+  if (another) {
+    release();
+    if (!table_.referred(former)) ports_.store.forget(former, [](const Result<void>&) {});
+    transferred_ = false;
+  }
   content_ = std::move(result.content);
   note_ = std::move(result.note);
   validated_url_ = result.probed_url;
@@ -81,89 +174,69 @@ void Transfer::found(core::SearchResult result) {
   integrity_ = result.manifest ? Integrity::manifest : Integrity::transport;
   spec_.urls = std::move(result.urls);
   spec_.manifest = std::move(result.manifest);
-  open_content();
+  know_content();
+  join_download();
 }
 
-void Transfer::open_content() {
-  search_.reset();
-  opening_ = true;
-  enter(Phase::opening);
-  ports_.store.open(content_, fact_sink(),
-                    [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_),
-                     &store = ports_.store](Result<std::shared_ptr<ports::ContentStore>> opened) {
-                      loop.post([this, life, &store, opened = std::move(opened)]() mutable {
-                        if (!life.expired()) return on_opened(std::move(opened));
-                        if (opened) store.close(*opened, [](const Result<void>&) {});
-                      });
-                    });
+void Transfer::know_content() {
+  content_known_ = true;
+  refer();
 }
 
-void Transfer::on_opened(Result<std::shared_ptr<ports::ContentStore>> opened) {
-  opening_ = false;
-  if (opened) {
-    store_ = std::move(*opened);
-    may_have_pieces_ = true;
+Result<void> Transfer::resolve_ranges() {
+  parts_.clear();
+  wanted_ = all_of(content_.layout);
+  if (spec_.ranges.empty()) return {};
+  auto parts = core::clip(spec_.ranges, content_.layout.size());
+  if (!parts) {
+    return fail(parts.error().code, spec_.source + ": " + parts.error().message);
   }
-  if (phase_ == Phase::stopping) return release_content();
-  if (!opened) return fail_with(opened.error());
-  begin_transfer();
+  parts_ = std::move(*parts);
+  wanted_ = core::pieces_of(parts_, content_.layout);
+  return {};
 }
 
-void Transfer::begin_transfer() {
-  const core::PieceSet have = store_->verified();
-  verified_bytes_ = 0;
-  for (auto p = have.next(core::PieceIndex{0}); p; p = have.next(*p + 1)) {
-    verified_bytes_ += content_.layout.size_of(*p);
-  }
-  if (!std::exchange(cache_counted_, true)) cached_bytes_ = verified_bytes_;
+void Transfer::join_download() {
+  if (auto resolved = resolve_ranges(); !resolved) return fail_with(resolved.error());
   name_destination();
-
-  if (spec_.use_origin && spec_.manifest) {
-    for (const std::string& seed : spec_.manifest->web_seeds) {
-      const bool known = std::find(spec_.urls.begin(), spec_.urls.end(), seed) != spec_.urls.end();
-      if (!known && spec_.urls.size() < kOriginsMax) spec_.urls.push_back(seed);
-    }
-  }
-  const bool peers = spec_.use_peers && ports_.swarm != nullptr && spec_.manifest &&
-                     content_.layout.piece_count() > 0;
-  core::SchedulerOptions options{.policy = settings_.policy,
-                                 .have = have,
-                                 .origins = {},
-                                 .peers_possible = peers,
-                                 .peers_expected = peers && !spec_.peers.empty()};
-  if (spec_.use_origin) options.origins = spec_.urls;
-  if (options.origins.empty() && !peers && !have.full()) {
-    return fail_with({ErrorCode::invalid_argument,
-                      spec_.source + ": there is no origin and no peer to fetch from"});
-  }
-  for (std::uint32_t i = 0; i < options.origins.size(); ++i) {
-    sources_[core::SourceId{i}].name = options.origins[i];
-  }
-  if (peers) {
-    member_ = ports_.swarm->join({.manifest = *spec_.manifest,
-                                  .store = store_,
-                                  .peers = spec_.peers,
-                                  .trackers = spec_.trackers},
-                                 fact_sink());
-  }
-  scheduler_ =
-      std::make_unique<core::Scheduler>(content_, std::move(options), seed_, ports_.loop.now());
-  enter(Phase::transferring);
-  drive();
+  download_ = &table_.download(content_.id, [this] {
+    return std::make_unique<Download>(
+        ports_, settings_, table_,
+        Download::Plan{.content = content_,
+                       .manifest = spec_.manifest,
+                       .urls = spec_.urls,
+                       .validated_url = validated_url_,
+                       .validator = validator_,
+                       .peers = spec_.peers,
+                       .trackers = spec_.trackers,
+                       // Without validator nothing can be added.
+                       .use_origin = spec_.use_origin && (spec_.manifest || !transferred_),
+                       .use_peers = spec_.use_peers,
+                       .wanted = wanted_,
+                       .origin = origin_,
+                       .name = spec_.source},
+        seed_);
+  });
+  before_ = download_->sources();
+  step_ = Step::attached;
+  download_->join(*this, wanted_);
+  changed();
 }
 
 void Transfer::name_destination() {
   if (!spec_.destination.ends_with('/')) return;
   std::string name = spec_.manifest ? spec_.manifest->name : std::string();
-  spec_.destination += name.empty() ? hex_prefix(content_.id) : name;
+  spec_.destination += name.empty() ? hex(content_.id, 8) : name;
 }
 
-// ---- facts and commands ------------------------------------------------------------------------
+// ---- facts -------------------------------------------------------------------------------------
 
 ports::FactSink Transfer::fact_sink() {
   return [this, &loop = ports_.loop, run = std::weak_ptr<char>(run_)](core::Event event) {
     loop.post([this, run, event = std::move(event)] {
-      if (!run.expired()) on_fact(event);
+      if (run.expired() || search_ == nullptr) return;
+      search_->handle(event, ports_.loop.now());
+      drive_search();
     });
   };
 }
@@ -177,300 +250,290 @@ ports::Task Transfer::on_loop(ports::Task task) {
       };
 }
 
-void Transfer::on_fact(const core::Event& event) {
-  note(event);
-  const core::Instant now = ports_.loop.now();
-  if (search_ != nullptr) search_->handle(event, now);
-  if (phase_ == Phase::transferring) scheduler_->handle(event, now);
-  drive();
-}
-
-// What is shown to people, and the one fixed route: a verified piece is offered to peers.
-void Transfer::note(const core::Event& event) {
-  std::visit(core::Overloaded{
-                 [&](const core::PieceVerified& f) {
-                   verified_bytes_ += content_.layout.size_of(f.piece);
-                   if (member_ != nullptr) member_->announce(f.piece);
-                 },
-                 [&](const core::PeerJoined& f) {
-                   SourceRecord& peer = sources_[f.peer];
-                   peer.name = f.address;
-                   peer.joined = true;
-                 },
-                 [&](const core::PeerProgressed& f) { sources_[f.peer].swarm = f; },
-                 [&](const core::PeerLeft& f) { sources_[f.peer].joined = false; },
-                 [](const auto&) {},
-             },
-             event);
-}
-
-void Transfer::drive() {
-  const core::Instant now = ports_.loop.now();
-  if (search_ != nullptr) return drive_search(now);
-  if (phase_ == Phase::transferring) drive_scheduler(now);
-}
-
-void Transfer::drive_search(core::Instant now) {
-  for (std::size_t n = 0; auto command = search_->poll_command(now); ++n) {
-    if (n == kCommandsPerStepMax) return fail_with(endless_commands());
-    execute(*command);
+void Transfer::download_changed() {
+  if (step_ != Step::attached) return;
+  const auto phase = download_->phase();
+  if (phase == Download::Phase::failed) return fail_with(*download_->error());
+  if (phase == Download::Phase::transferring || phase == Download::Phase::transferred) {
+    if (transferring_since_ == core::Instant{}) transferring_since_ = ports_.loop.now();
+    transferred_ = download_->has(wanted_);
   }
-  if (search_->outcome()) {
-    Result<core::SearchResult> outcome = *search_->outcome();
-    search_.reset();
-    if (!outcome) return fail_with(outcome.error());
-    return found(std::move(*outcome));
-  }
-  set_error(search_->waiting_for());
-  if (const auto at = search_->next_wakeup()) timer_->arm(*at);
-}
-
-void Transfer::drive_scheduler(core::Instant now) {
-  for (std::size_t n = 0; auto command = scheduler_->poll_command(now); ++n) {
-    if (n == kCommandsPerStepMax) return fail_with(endless_commands());
-    execute(*command);
-    if (phase_ != Phase::transferring) return;  // it gave up
-  }
-  if (scheduler_->complete()) {
-    timer_->disarm();
-    client_.reset();
-    set_error(std::nullopt);
-    return enter(Phase::transferred);
-  }
-  if (const auto at = scheduler_->next_wakeup()) timer_->arm(*at);
-}
-
-void Transfer::execute(const core::SearchCommand& command) {
-  std::visit(core::Overloaded{
-                 [&](const core::ProbeUrl& c) { client_->probe(c.request, c.url); },
-                 [&](const core::FetchDocument& c) {
-                   client_->fetch_document(c.request, c.url,
-                                           core::ByteCount{core::kMetainfoBytesMax});
-                 },
-             },
-             command);
-}
-
-void Transfer::execute(const core::Command& command) {
-  std::visit(core::Overloaded{
-                 [&](const core::FetchRange& c) { fetch_range(c); },
-                 [&](const core::CancelRequest& c) { client_->cancel(c.request); },
-                 [&](const core::AllowFromPeers& c) {
-                   if (member_ != nullptr) member_->allow(c.pieces);
-                 },
-                 [&](const core::ReserveForOrigin& c) {
-                   if (member_ != nullptr) member_->reserve(c.pieces);
-                 },
-                 [&](const core::BanSource& c) {
-                   sources_[c.source].banned = true;
-                   if (core::is_peer(c.source) && member_ != nullptr) member_->ban(c.source);
-                 },
-                 [&](const core::SendMessage& c) {
-                   if (member_ != nullptr) member_->send(c.to, c.message);
-                 },
-                 [&](const core::ConnectPeer& c) {
-                   if (member_ != nullptr) member_->connect(c.endpoint);
-                 },
-                 [&](const core::GiveUp& c) { fail_with(c.error); },
-                 [&](const core::ReportTransient& c) { set_error(c.error); },
-                 [&](const core::ClearTransient&) { set_error(std::nullopt); },
-             },
-             command);
-}
-
-void Transfer::fetch_range(const core::FetchRange& command) {
-  const std::string& url = sources_[command.origin].name;
-  // The client outlives its requests and every sink dies before the client does.
-  ports::OriginClient* const client = client_.get();
-  std::unique_ptr<ports::RangeSink> sink =
-      store_->open_range(command.origin, command.span,
-                         [client, request = command.request] { client->continue_range(request); });
-  client_->fetch_range(command.request,
-                       {.url = url,
-                        .span = command.span,
-                        .total = content_.layout.size(),
-                        .validator = url == validated_url_ ? validator_ : std::string(),
-                        .whole_file = command.whole_file},
-                       std::move(sink));
+  if (transferred_ && deliver_) deliver_now();
+  on_change_();
 }
 
 // ---- ends --------------------------------------------------------------------------------------
 
-void Transfer::deliver(ports::MoveFunction<void(Result<void>)> done) {
-  assert(phase_ == Phase::transferred);
-  const bool share = spec_.share_after_complete && member_ != nullptr;
-  const auto how = settings_.keep_delivered ? ports::Delivery::keep
-                   : share                  ? ports::Delivery::share
-                                            : ports::Delivery::consume;
-  auto delivered = [this, share, how, done = std::move(done)](Result<void> result) mutable {
-    if (!result) return done(std::move(result));
-    enter(Phase::delivered);
-    if (how != ports::Delivery::keep) may_have_pieces_ = false;  // gone, now or at the close
-    if (how == ports::Delivery::consume) {
-      fold_ledger();
-      store_.reset();
-    }
-    if (share) return done({});
-    stop(false, [done = std::move(done)]() mutable { done({}); });
-  };
-  auto hand_over = [this, how, delivered = std::move(delivered)]() mutable {
-    ports_.store.deliver(
-        store_, spec_.destination, how,
-        [&loop = ports_.loop, life = std::weak_ptr<char>(life_),
-         delivered = std::move(delivered)](Result<void> result) mutable {
-          loop.post([life, result = std::move(result), delivered = std::move(delivered)]() mutable {
-            if (!life.expired()) delivered(std::move(result));
-          });
-        });
-  };
-  // A file that is given away must not be read for peers any more.
-  if (how == ports::Delivery::consume) return leave_swarm(std::move(hand_over));
-  hand_over();
-}
-
-void Transfer::stop(bool purge, ports::Task done) {
-  stopped_.push_back(std::move(done));
-  purge_ = purge_ || purge;
-  if (phase_ == Phase::stopping) return;
-  halt(phase_ == Phase::delivered || phase_ == Phase::failed ? phase_ : Phase::idle);
-}
-
 void Transfer::fail_with(Error error) {
   error_ = std::move(error);
-  halt(Phase::failed);
-}
-
-void Transfer::halt(Phase after) {
-  after_stop_ = after;
-  run_.reset();
-  client_.reset();
   search_.reset();
+  client_.reset();
   timer_->disarm();
-  phase_ = Phase::stopping;
-  leave_swarm([this] { release_content(); });
+  run_.reset();
+  if (auto done = std::exchange(deliver_, {})) done(tl::unexpected(*error_));
+  if (download_ != nullptr) return leave(Step::failed, false, [] {});
+  step_ = Step::failed;
+  changed();
 }
 
-void Transfer::leave_swarm(ports::Task then) {
-  for (auto& [id, record] : sources_) record.joined = false;
-  if (member_ == nullptr) return then();
-  ports::SwarmMember* const member = member_.get();
-  member->leave(on_loop([this, then = std::move(then)]() mutable {
-    member_.reset();
-    then();
-  }));
+void Transfer::leave(Step after, bool purge, ports::Task done) {
+  stopped_.push_back(std::move(done));
+  after_stop_ = after;
+  if (step_ == Step::stopping) return;
+  step_ = Step::stopping;
+  download_->leave(*this, purge, [this, life = std::weak_ptr<char>(life_)] {
+    if (life.expired()) return;
+    // The download is there until this returns.
+    add_difference(former_, download_->sources(), before_);
+    verified_bytes_ = download_->verified_bytes(wanted_);
+    cached_bytes_ = std::max(cached_bytes_, download_->cached_bytes());
+    if (transferring_since_ != core::Instant{}) {
+      transferring_for_ += ports_.loop.now() - std::exchange(transferring_since_, {});
+    }
+    headers_ = download_->response_headers();
+    download_ = nullptr;
+    step_ = after_stop_;
+    changed();
+    for (ports::Task& task : std::exchange(stopped_, {})) task();
+  });
 }
 
-void Transfer::release_content() {
-  if (opening_) return;  // on_opened comes back here
-  if (store_ == nullptr && purge_ && may_have_pieces_) {
-    run_ = std::make_shared<char>();
-    opening_ = true;
-    const ports::FactSink nobody = [](const core::Event&) {};
-    may_have_pieces_ = false;  // one try: what cannot be opened cannot be purged either
-    ports_.store.open(content_, nobody,
-                      [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_)](
-                          Result<std::shared_ptr<ports::ContentStore>> opened) {
-                        loop.post([this, life, opened = std::move(opened)]() mutable {
-                          if (!life.expired()) on_opened(std::move(opened));
-                        });
-                      });
+void Transfer::stop(ports::Task done) { end(false, std::move(done)); }
+
+void Transfer::end(bool purge, ports::Task done) {
+  if (auto pending = std::exchange(deliver_, {})) {
+    pending(fail(ErrorCode::cancelled, "the delivery was stopped"));
+  }
+  if (step_ == Step::searching) {
+    search_.reset();
+    client_.reset();
+    timer_->disarm();
+    run_.reset();
+    error_.reset();
+    step_ = Step::idle;
+    changed();
+  }
+  if (purging_) {
+    stopped_.push_back(std::move(done));
     return;
   }
-  if (store_ == nullptr) return finish_stop();
-  // Closing decides what becomes of unfinished pieces: only then the figures are final.
-  auto released = [task = on_loop([this] {
-                     fold_ledger();
-                     store_.reset();
-                     finish_stop();
-                   })](const Result<void>&) mutable { task(); };
-  if (purge_) {
-    may_have_pieces_ = false;
-    ports_.store.purge(store_, std::move(released));
-  } else {
-    ports_.store.close(store_, std::move(released));
+  if (download_ == nullptr) return done();
+  if (step_ == Step::attached) error_.reset();
+  const Step after = delivered_                ? Step::delivered
+                     : step_ == Step::stopping ? after_stop_
+                                               : Step::idle;
+  leave(after, purge, std::move(done));
+}
+
+void Transfer::purge(ports::Task done) {
+  release();
+  if (ticket_ != nullptr) (void)ticket_->revoke();
+  // What was delivered is the cache's, like any other content.
+  end(!delivered_, [this, done = std::move(done)]() mutable { finish_purge(std::move(done)); });
+}
+
+void Transfer::finish_purge(ports::Task done) {
+  verified_bytes_ = 0;
+  if (!content_known_ || delivered_) return done();
+  purging_ = true;
+  auto swept = [ended = on_loop([this, done = std::move(done)]() mutable {
+                  purging_ = false;
+                  done();
+                  for (ports::Task& task : std::exchange(stopped_, {})) task();
+                })](const Result<void>&) mutable { ended(); };
+  if (table_.referred(content_.id)) {
+    return ports_.store.sweep(spec_.destination, content_.id, std::move(swept));
   }
+  ports_.store.forget(content_.id,
+                      [&store = ports_.store, destination = spec_.destination, id = content_.id,
+                       swept = std::move(swept)](const Result<void>&) mutable {
+                        store.sweep(destination, id, std::move(swept));
+                      });
 }
 
-void Transfer::finish_stop() {
-  if (purge_ && may_have_pieces_) return release_content();  // asked for while it was closing
-  run_.reset();
-  scheduler_.reset();
-  if (std::exchange(purge_, false)) verified_bytes_ = 0;
-  enter(after_stop_);
-  for (ports::Task& task : std::exchange(stopped_, {})) task();
+void Transfer::deliver(const ports::OriginSettings& origin,
+                       ports::MoveFunction<void(Result<void>)> done) {
+  assert(transferred_ && !delivered_ && !deliver_);
+  deliver_ = std::move(done);
+  if (step_ == Step::attached) return download_changed();
+  if (step_ == Step::idle || step_ == Step::failed) return start(origin);
+  // stopping: a call that comes between two others finds it idle soon enough.
+  auto refused = std::exchange(deliver_, {});
+  refused(fail(ErrorCode::invalid_state, spec_.source + ": the transfer is just being stopped"));
 }
 
-// The ids of the sources end with the opening of the content; their figures do not.
-void Transfer::fold_ledger() {
-  add_present_sources(former_sources_);
-  sources_.clear();
+void Transfer::deliver_now() {
+  ticket_ = std::make_shared<ports::DeliveryTicket>();
+  auto delivered = [this, done = std::exchange(deliver_, {})](Result<void> result) mutable {
+    ticket_.reset();
+    if (!result) return done(std::move(result));
+    delivered_ = true;
+    release();
+    const bool share = spec_.share_after_complete;
+    step_ = step_ == Step::stopping ? step_ : Step::delivered;
+    after_stop_ = Step::delivered;
+    changed();
+    if (share || download_ == nullptr || step_ == Step::stopping) return done({});
+    leave(Step::delivered, false, [done = std::move(done)]() mutable { done({}); });
+  };
+  download_->deliver(*this,
+                     {.destination = spec_.destination,
+                      .parts = parts_,
+                      .give = !settings_.keep_delivered,
+                      .share = spec_.share_after_complete,
+                      .ticket = ticket_},
+                     std::move(delivered));
 }
 
-void Transfer::set_error(std::optional<Error> error) {
-  if (error_ == error) return;
-  error_ = std::move(error);
-  on_loop([this] { on_change_(); })();
+void Transfer::set_source(const std::string& url) {
+  const auto old = std::find(spec_.urls.begin(), spec_.urls.end(), spec_.source);
+  if (old != spec_.urls.end()) {
+    *old = url;
+  } else {
+    spec_.urls.insert(spec_.urls.begin(), url);
+  }
+  spec_.source = url;
+  // Without a manifest the identity is the URL's: it is found out anew.
 }
 
-void Transfer::enter(Phase phase) {
-  phase_ = phase;
+void Transfer::set_background(bool background) {
+  background_ = background;
+  if (step_ == Step::attached) download_->priority_changed();
+}
+
+void Transfer::refer() {
+  if (std::exchange(referring_, true)) return;
+  table_.refer(content_.id);
+}
+
+void Transfer::release() {
+  if (std::exchange(referring_, false)) table_.release(content_.id);
+}
+
+void Transfer::changed() {
   on_loop([this] { on_change_(); })();
 }
 
 // ---- figures -----------------------------------------------------------------------------------
 
-FileStatus Transfer::status() const {
-  const bool complete = phase_ == Phase::transferred || phase_ == Phase::delivered;
-  return FileStatus{.source = spec_.source,
-                    .destination = spec_.destination,
-                    .integrity = integrity_,
-                    .note = note_,
-                    .total_bytes = content_.layout.size().value,
-                    .verified_bytes = verified_bytes_,
-                    .transferred = complete,
-                    .completed = phase_ == Phase::delivered};
+Transfer::Phase Transfer::phase() const {
+  switch (step_) {
+    case Step::idle:
+      return Phase::idle;
+    case Step::searching:
+      return Phase::searching;
+    case Step::delivered:
+      return Phase::delivered;
+    case Step::failed:
+      return Phase::failed;
+    case Step::stopping:
+      return Phase::stopping;
+    case Step::attached:
+      break;
+  }
+  switch (download_->phase()) {
+    case Download::Phase::opening:
+    case Download::Phase::ended:
+      return Phase::opening;
+    case Download::Phase::transferring:
+    case Download::Phase::transferred:
+      return transferred_ ? Phase::transferred : Phase::transferring;
+    case Download::Phase::failed:
+    case Download::Phase::stopping:
+      return Phase::stopping;
+  }
+  return Phase::stopping;
 }
 
-void Transfer::add_present_sources(std::vector<SourceStats>& list) const {
-  std::map<core::SourceId, ports::SourceLedger> given;
-  if (store_ != nullptr) {
-    for (const ports::SourceLedger& entry : store_->ledger()) given[entry.source] = entry;
+std::optional<Error> Transfer::error() const {
+  if (step_ == Step::attached && !transferred_) return download_->error();
+  return error_;
+}
+
+FileStatus Transfer::status() const {
+  FileStatus status{.id = spec_.id,
+                    .source = spec_.source,
+                    .destination = spec_.destination,
+                    .ranges = spec_.ranges,
+                    .integrity = integrity_,
+                    .note = note_,
+                    .total_known = content_known_,
+                    .total_bytes = content_.layout.size().value,
+                    .verified_bytes = verified_bytes_,
+                    .transferred = transferred_ || delivered_,
+                    .completed = delivered_};
+  if (!spec_.ranges.empty()) {
+    const auto parts = core::clip(spec_.ranges, content_.layout.size());
+    status.total_bytes = 0;
+    if (parts) {
+      for (const core::ByteSpan& part : *parts) status.total_bytes += part.end - part.begin;
+    }
   }
-  for (const auto& [id, record] : sources_) {
-    const SourceKind kind = core::is_peer(id) ? SourceKind::peer : SourceKind::origin;
-    const std::string& name = record.name;
-    const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
-      return s.kind == kind && s.name == name;
-    });
-    SourceStats& stats = known != list.end()
-                             ? *known
-                             : list.emplace_back(SourceStats{.kind = kind, .name = record.name});
-    stats.received_bytes += given[id].received.value + record.swarm.wasted.value;
-    stats.wasted_bytes += given[id].wasted.value + record.swarm.wasted.value;
-    stats.served_bytes += record.swarm.served.value;
-    stats.banned = stats.banned || record.banned;
-  }
+  if (download_ != nullptr) status.verified_bytes = download_->verified_bytes(wanted_);
+  // Pieces reach beyond the ranges.
+  status.verified_bytes =
+      status.transferred ? status.total_bytes : std::min(status.verified_bytes, status.total_bytes);
+  return status;
 }
 
 std::vector<SourceStats> Transfer::sources() const {
-  std::vector<SourceStats> list = former_sources_;
-  add_present_sources(list);
+  std::vector<SourceStats> list = former_;
+  if (download_ != nullptr) add_difference(list, download_->sources(), before_);
   return list;
 }
 
 void Transfer::add_to(Progress& progress) const {
+  const FileStatus file = status();
   progress.files_total += 1;
-  progress.files_transferred += phase_ == Phase::transferred || phase_ == Phase::delivered ? 1 : 0;
-  progress.total_bytes += content_.layout.size().value;
-  progress.total_known = progress.total_known && integrity_ != Integrity::unknown;
-  progress.verified_bytes += verified_bytes_;
-  progress.cached_bytes += cached_bytes_;
+  progress.files_transferred += file.transferred ? 1 : 0;
+  progress.total_bytes += file.total_bytes;
+  progress.total_known = progress.total_known && file.total_known;
+  progress.verified_bytes += file.verified_bytes;
+  progress.cached_bytes +=
+      std::min(file.total_bytes, download_ != nullptr ? download_->cached_bytes() : cached_bytes_);
   for (const SourceStats& source : sources()) {
     (source.kind == SourceKind::peer ? progress.peer_bytes : progress.origin_bytes) +=
         source.received_bytes;
     progress.wasted_bytes += source.wasted_bytes;
   }
-  for (const auto& [id, record] : sources_) progress.peers_connected += record.joined ? 1 : 0;
+  if (download_ != nullptr) progress.peers_connected += download_->peers_connected();
+}
+
+SwarmStats Transfer::swarm_stats() const {
+  SwarmStats stats;
+  stats.file_id = spec_.manifest ? hex(spec_.manifest->infohash, 32) : spec_.id;
+  stats.source_url = spec_.urls.empty() ? spec_.source : spec_.urls.front();
+  stats.file_bytes = content_.layout.size().value;
+  for (const SourceStats& source : sources()) {
+    const bool peer = source.kind == SourceKind::peer;
+    (peer ? stats.from_lan_peers_bytes : stats.from_http_bytes) += source.received_bytes;
+    stats.downloaded_bytes += source.received_bytes;
+    stats.to_lan_peers_bytes += source.served_bytes;
+  }
+  core::Duration duration = transferring_for_;
+  if (transferring_since_ != core::Instant{}) duration += ports_.loop.now() - transferring_since_;
+  stats.duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+  stats.mode = spec_.use_peers && ports_.swarm != nullptr && spec_.manifest
+                   ? DownloadMode::lan
+                   : DownloadMode::cdn_only;
+  if (download_ != nullptr) {
+    stats.lan_connections = download_->peers_connected();
+    stats.http_connections = download_->requests_in_flight();
+    stats.status = transferred_ || delivered_ ? SwarmStatus::complete : SwarmStatus::downloading;
+  }
+  stats.background = background_;
+  return stats;
+}
+
+std::string Transfer::response_headers() const {
+  if (download_ != nullptr) {
+    if (std::string now = download_->response_headers(); !now.empty()) return now;
+  }
+  return client_ != nullptr ? client_->reply_headers() : headers_;
+}
+
+std::shared_ptr<ports::ContentStore> Transfer::store() const {
+  return download_ != nullptr ? download_->store() : nullptr;
 }
 
 }  // namespace lanward::jobs

@@ -1,10 +1,9 @@
-// One file on its way: drives the pure core with facts from the ports and carries its commands to
-// them. Routes; decides nothing.
+// One file of a job: finds out what it is and takes part in the download of its content. Routes;
+// decides nothing.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,19 +16,20 @@
 #include "engine/core/content.h"
 #include "engine/core/events.h"
 #include "engine/core/manifest_search.h"
-#include "engine/core/rate_meter.h"
-#include "engine/core/scheduler.h"
+#include "engine/core/piece_set.h"
 #include "engine/core/units.h"
+#include "engine/jobs/content_table.h"
+#include "engine/jobs/download.h"
 #include "engine/jobs/ports.h"
-#include "engine/ports/content_store.h"
+#include "engine/ports/delivery_ticket.h"
+#include "engine/ports/journal.h"
 #include "engine/ports/loop.h"
 #include "engine/ports/origin.h"
-#include "engine/ports/swarm.h"
 
 namespace lanward::jobs {
 
 // Loop thread only.
-class Transfer {
+class Transfer final : private Download::Holder {
  public:
   enum class Phase : std::uint8_t {
     idle,          // nothing is in use
@@ -43,97 +43,118 @@ class Transfer {
   };
 
   // `on_change` is called after the phase or the error changed, never from inside a call to this.
-  Transfer(const Ports& ports, const EngineSettings& settings, FileSpec spec, core::Seed seed,
-           std::function<void()> on_change);
+  Transfer(const Ports& ports, const EngineSettings& settings, ContentTable& table, FileSpec spec,
+           core::Seed seed, std::function<void()> on_change);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  // From idle or failed.
-  void start();
-  // Ends every use of the ports and becomes idle again (delivered stays delivered); with `purge`
-  // the pieces go too. From any phase; `done` is called when it is so, possibly at once.
-  void stop(bool purge, ports::Task done);
-  // From transferred. On success the phase is delivered.
-  void deliver(ports::MoveFunction<void(Result<void>)> done);
+  // What a former engine knew. Before anything else.
+  void restore(const ports::FileRecord& record);
+  // Fills in what a later engine must know.
+  void record(ports::FileRecord& record) const;
 
-  [[nodiscard]] Phase phase() const { return phase_; }
+  // From idle or failed.
+  void start(const ports::OriginSettings& origin);
+  // Ends every use of the ports and becomes idle again (delivered stays delivered). From any phase;
+  // `done` is called when it is so, possibly at once.
+  void stop(ports::Task done);
+  // The same, and removes what the cache has of the content unless another job refers to it.
+  void purge(ports::Task done);
+  // Gives up the reference that keeps the pieces: the job is final.
+  void disown() { release(); }
+  // Puts the file at its destination; on success the phase is delivered. Opens the content first if
+  // it is not in use. Once purge() was called the file is not delivered any more, and `done` hears
+  // of that. REQUIRES: is_transferred() and not is_delivered().
+  void deliver(const ports::OriginSettings& origin, ports::MoveFunction<void(Result<void>)> done);
+
+  // Another URL; takes effect with the next start.
+  void set_source(const std::string& url);
+  void set_background(bool background);
+
+  [[nodiscard]] Phase phase() const;
+  // All its bytes are verified, or were when an engine last looked.
+  [[nodiscard]] bool is_transferred() const { return transferred_ || delivered_; }
+  [[nodiscard]] bool is_delivered() const { return delivered_; }
   // Why it failed, or what it is waiting out.
-  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+  [[nodiscard]] std::optional<Error> error() const;
+  [[nodiscard]] const FileSpec& spec() const { return spec_; }
   [[nodiscard]] FileStatus status() const;
   [[nodiscard]] std::vector<SourceStats> sources() const;
+  [[nodiscard]] SwarmStats swarm_stats() const;
+  [[nodiscard]] std::string response_headers() const;
+  // The open content, for reading; null unless it is in use.
+  [[nodiscard]] std::shared_ptr<ports::ContentStore> store() const;
+  [[nodiscard]] const core::PieceLayout& layout() const { return content_.layout; }
   // Adds this file's figures.
   void add_to(Progress& progress) const;
 
  private:
-  // One source in the present opening of the content. The store knows what it was given; what
-  // never got that far the swarm tells.
-  struct SourceRecord {
-    std::string name;
-    core::PeerProgressed swarm;
-    bool joined = false;
-    bool banned = false;
-  };
+  // Of an attached file the download tells the phase.
+  enum class Step : std::uint8_t { idle, searching, attached, delivered, failed, stopping };
 
+  void download_changed() override;
+  [[nodiscard]] bool is_background() const override { return background_; }
   [[nodiscard]] ports::FactSink fact_sink();
   [[nodiscard]] ports::Task on_loop(ports::Task task);
-  void on_fact(const core::Event& event);
-  void note(const core::Event& event);
-  void drive();
-  void drive_search(core::Instant now);
-  void drive_scheduler(core::Instant now);
-
-  void execute(const core::SearchCommand& command);
-  void execute(const core::Command& command);
-  void fetch_range(const core::FetchRange& command);
+  void drive_search();
   void found(core::SearchResult result);
-  void open_content();
-  void on_opened(Result<std::shared_ptr<ports::ContentStore>> opened);
-  void begin_transfer();
+  [[nodiscard]] Result<void> resolve_ranges();
+  void know_content();
+  void join_download();
   void name_destination();
   void fail_with(Error error);
-  void halt(Phase after);
-  void set_error(std::optional<Error> error);
-  void enter(Phase phase);
-  void leave_swarm(ports::Task then);
-  void release_content();
-  void finish_stop();
-  void fold_ledger();
-  void add_present_sources(std::vector<SourceStats>& list) const;
+  void end(bool purge, ports::Task done);
+  void leave(Step after, bool purge, ports::Task done);
+  void finish_purge(ports::Task done);
+  void deliver_now();
+  void refer();
+  void release();
+  void changed();
 
   const Ports& ports_;
   const EngineSettings& settings_;
+  ContentTable& table_;
   FileSpec spec_;
   const core::Seed seed_;
   const std::function<void()> on_change_;
 
-  Phase phase_ = Phase::idle;
+  Step step_ = Step::idle;
+  Step after_stop_ = Step::idle;
   std::optional<Error> error_;
   std::string note_;
   Integrity integrity_ = Integrity::unknown;
   core::Content content_;
-  std::string validated_url_;  // the origin that told the validator
+  bool content_known_ = false;
+  bool referring_ = false;
+  std::vector<core::ByteSpan> parts_;  // resolved ranges; empty: the whole file
+  core::PieceSet wanted_;
+  std::string validated_url_;
   std::string validator_;
-  bool cache_counted_ = false;
-  std::uint64_t cached_bytes_ = 0;
-  std::uint64_t verified_bytes_ = 0;
+  bool transferred_ = false;
+  bool delivered_ = false;
+  bool background_ = false;
+  bool purging_ = false;
 
+  ports::OriginSettings origin_;
   std::unique_ptr<ports::Timer> timer_;
   std::unique_ptr<core::ManifestSearch> search_;
-  std::unique_ptr<core::Scheduler> scheduler_;
-  std::unique_ptr<ports::OriginClient> client_;
-  std::unique_ptr<ports::SwarmMember> member_;
-  std::shared_ptr<ports::ContentStore> store_;
-  std::map<core::SourceId, SourceRecord> sources_;
-  std::vector<SourceStats> former_sources_;  // of earlier openings
+  std::unique_ptr<ports::OriginClient> client_;  // of the search
+  Download* download_ = nullptr;
+  ports::MoveFunction<void(Result<void>)> deliver_;  // asked for, waits for the content
+  std::shared_ptr<ports::DeliveryTicket> ticket_;    // while it is being delivered
+  core::Instant transferring_since_{};
+  core::Duration transferring_for_{0};
 
-  // Tokens let late calls find out that what they belong to has ended: the object, or this run.
+  std::vector<SourceStats> before_;   // figures of the download when this file joined
+  std::vector<SourceStats> former_;   // of this file, from downloads it has left
+  std::uint64_t verified_bytes_ = 0;  // when it was last in use
+  std::uint64_t cached_bytes_ = 0;
+  std::string headers_;
+
+  // Tokens let late calls find out that what they belong to has ended: the object, or the search.
   std::shared_ptr<char> life_ = std::make_shared<char>();
   std::shared_ptr<char> run_;
-  bool opening_ = false;          // the store has not answered open() yet
-  bool may_have_pieces_ = false;  // the content was opened once and not purged since
-  bool purge_ = false;
-  Phase after_stop_ = Phase::idle;
   std::vector<ports::Task> stopped_;  // whom to tell
 };
 

@@ -1,6 +1,7 @@
 // The piece cache: where bytes from every source are written, hashed, verified and read back.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "engine/core/content.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/units.h"
+#include "engine/ports/delivery_ticket.h"
 #include "engine/ports/loop.h"
 #include "engine/ports/task.h"
 
@@ -80,9 +82,6 @@ class ContentStore {
   virtual void block_hashes(core::PieceIndex piece,
                             MoveFunction<void(Result<std::vector<core::Digest>>)> done) = 0;
 
-  // Forgets the unverified blocks of a piece. A verified piece stays.
-  virtual void clear_piece(core::PieceIndex piece) = 0;
-
   [[nodiscard]] virtual core::PieceSet verified() const = 0;
   [[nodiscard]] virtual std::vector<SourceLedger> ledger() const = 0;
 
@@ -96,6 +95,13 @@ enum class Delivery : std::uint8_t {
   share,    // as consume, but the content can be read until it is closed, which forgets it
 };
 
+struct DeliveryOrder {
+  std::string destination;
+  Delivery how = Delivery::keep;
+  std::vector<core::ByteSpan> parts = {};           // empty: the whole file
+  std::shared_ptr<DeliveryTicket> ticket = nullptr;  // null: nobody stops it
+};
+
 // The cache of one engine. Any thread. Completions are called once, from any thread.
 class PieceStore {
  public:
@@ -107,15 +113,26 @@ class PieceStore {
   // (others are re-hashed first). Errors: in_use if it is open already, disk_full, disk_io.
   virtual void open(const core::Content& content, FactSink facts, Opened done) = 0;
 
-  // Puts the complete, verified file at `destination`: temporary name beside it, fsync, atomic
-  // rename. After `consume` the content is closed and forgotten. After `share` the content is only
-  // read: from the delivered file, wherever it is moved and even once it is deleted, as long as its
-  // size and modification time stay; from the cache's own copy where a rename was not possible.
-  // Closing or purging it then drops what the cache has of it and never touches the delivered file.
-  // Errors: invalid_state if pieces are missing or it was shared before, destination, disk_full,
-  // disk_io; after an error the content is as it was, and may be delivered again.
-  virtual void deliver(const std::shared_ptr<ContentStore>& content, std::string destination,
-                       Delivery how, Done done) = 0;
+  // Puts the verified file at `destination`, which has it whole or not at all, whenever the process
+  // or the machine ends. With `parts` the delivered file holds only these bytes of the content, one
+  // part after the other, and only pieces that share bytes with a part need to be verified.
+  // After `consume` the content is closed and forgotten. After `share` the content is only read:
+  // from the delivered file, wherever it is moved and even once it is deleted, as long as its size
+  // and modification time stay; from the cache's own copy where a rename was not possible and with
+  // `parts`, which are always copied. Closing or purging it then drops what the cache has of it and
+  // never touches the delivered file.
+  // Errors: invalid_argument if not are_valid(parts); invalid_state if pieces are missing or it was
+  // shared before; in_use if another process delivers this content to this place; destination,
+  // disk_full, disk_io. After an error the content is as it was, and may be delivered again.
+  // With a `ticket` the file appears only if the ticket can be used; else the answer is cancelled,
+  // and a copy that is being made is given up.
+  virtual void deliver(const std::shared_ptr<ContentStore>& content, DeliveryOrder order,
+                       Done done) = 0;
+
+  // Removes what a delivery of the content to `destination` that was killed may have left beside
+  // it: never anything but a regular file of the one name that deliver() uses. Nothing to remove is
+  // success. Errors: in_use while a delivery is at work there, destination, disk_io.
+  virtual void sweep(std::string destination, const core::Digest& id, Done done) = 0;
 
   // Ends the use of an opened content: waits for its writes, makes what is verified durable. What
   // was delivered with `share` is purged.
@@ -123,6 +140,42 @@ class PieceStore {
 
   // Closes the content, drops its pieces and its data file.
   virtual void purge(const std::shared_ptr<ContentStore>& content, Done done) = 0;
+
+  // Removes what the cache has of a content that nobody has open, without opening or hashing it.
+  // An unknown content is success. Errors: in_use if it is open or being opened, disk_io.
+  virtual void forget(const core::Digest& id, Done done) = 0;
 };
+
+// ---- for implementations of PieceStore::deliver ------------------------------------------------
+
+// Whether a content of `size` can be asked for the parts: none empty, in order, without overlap,
+// within the file. No parts stand for the whole file.
+[[nodiscard]] inline bool are_valid(std::span<const core::ByteSpan> parts, core::ByteCount size) {
+  std::uint64_t position = 0;
+  for (const core::ByteSpan& part : parts) {
+    if (part.empty() || part.begin < position || part.end > size.value) return false;
+    position = part.end;
+  }
+  return true;
+}
+
+// The number of pieces that share bytes with the parts and are not verified.
+// REQUIRES: are_valid(parts, layout.size()).
+[[nodiscard]] inline std::uint32_t missing_pieces(const core::PieceSet& verified,
+                                                  const core::PieceLayout& layout,
+                                                  std::span<const core::ByteSpan> parts) {
+  if (parts.empty()) return verified.universe() - verified.count();
+  std::uint32_t missing = 0;
+  core::PieceIndex counted{0};  // the pieces before it
+  for (const core::ByteSpan& part : parts) {
+    const core::PieceIndex begin = std::max(counted, layout.piece_at(part.begin));
+    const core::PieceIndex end = layout.piece_at(part.end - 1) + 1;
+    for (auto p = verified.next_missing(begin); p && *p < end; p = verified.next_missing(*p + 1)) {
+      ++missing;
+    }
+    counted = end;
+  }
+  return missing;
+}
 
 }  // namespace lanward::ports

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
+
+#include <lanward/types.h>
 
 #include "engine/core/events.h"
 #include "engine/core/units.h"
@@ -40,12 +43,27 @@ class OriginClient {
   // Idempotent; unknown requests are ignored. No fact about the request follows, no byte is
   // accepted after it returns.
   virtual void cancel(core::RequestId request) = 0;
+  // Status line and headers of the last reply that came for this client, as they were sent, at most
+  // kReplyHeadersBytesMax; empty before. Any thread.
+  [[nodiscard]] virtual std::string reply_headers() const = 0;
+};
+// What a server may reasonably say, and what a job may keep.
+inline constexpr std::size_t kReplyHeadersBytesMax = 16 * core::kKiB;
+
+// How the requests of one client are made.
+struct OriginSettings {
+  ProxySettings proxy;
+  std::vector<std::string> headers;  // "Name: value"; checked
+  // Hosts ("host" or "host:port") that are sent the headers; no other host is, also after
+  // redirects.
+  std::vector<std::string> header_hosts;
 };
 
 class OriginSource {
  public:
   virtual ~OriginSource() = default;
-  [[nodiscard]] virtual std::unique_ptr<OriginClient> connect(FactSink facts) = 0;
+  [[nodiscard]] virtual std::unique_ptr<OriginClient> connect(FactSink facts,
+                                                              OriginSettings settings) = 0;
 };
 
 }  // namespace lanward::ports

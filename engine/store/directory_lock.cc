@@ -28,15 +28,16 @@ std::string holder(int fd) {
 
 }  // namespace
 
-Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory) {
+Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory,
+                                             const std::string& kind) {
   const std::string path = directory + "/lock";
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return tl::unexpected(system_error(errno, "cannot open " + path));
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return tl::unexpected(system_error(errno, "cannot lock " + path));
-    return fail(ErrorCode::in_use, "the cache directory " + directory + " is in use" +
-                                       holder(fd.get()) +
-                                       ": stop that process or use another cache directory");
+    return fail(ErrorCode::in_use, "the " + kind + " " + directory + " is in use" +
+                                       holder(fd.get()) + ": stop that process or use another " +
+                                       kind);
   }
   // The number only serves the message above: a disk too full for it is no reason to refuse.
   const std::string pid = std::to_string(::getpid()) + "\n";

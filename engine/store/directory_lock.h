@@ -1,4 +1,4 @@
-// Ownership of a cache directory by one process at a time.
+// Ownership of a directory by one process at a time.
 #pragma once
 
 #include <string>
@@ -12,8 +12,10 @@ namespace lanward::store {
 // Held until destroyed; the kernel lets it go when the process dies.
 class DirectoryLock {
  public:
-  // Creates `directory`/lock. Errors: in_use, naming the directory and the holder; disk_io.
-  [[nodiscard]] static Result<DirectoryLock> acquire(const std::string& directory);
+  // Creates `directory`/lock. `kind` is what messages call the directory. Errors: in_use, naming
+  // the directory and the holder; disk_io.
+  [[nodiscard]] static Result<DirectoryLock> acquire(const std::string& directory,
+                                                     const std::string& kind = "cache directory");
 
  private:
   explicit DirectoryLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -202,18 +202,6 @@ void DiskContent::block_hashes(core::PieceIndex piece, HashesDone done) {
   });
 }
 
-void DiskContent::clear_piece(core::PieceIndex piece) {
-  std::vector<Answer> answers;
-  {
-    const std::lock_guard lock(mutex_);
-    if (piece >= content_.layout.all().end || table_.verified().contains(piece)) return;
-    table_.clear(piece);
-    recent_.forget(piece);
-    take_hopeless_waiters(piece, answers);
-  }
-  give(answers);
-}
-
 core::PieceSet DiskContent::verified() const {
   const std::lock_guard lock(mutex_);
   return table_.verified();

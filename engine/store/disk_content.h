@@ -44,7 +44,6 @@ class DiskContent final : public ports::ContentStore,
                                   std::span<std::byte> out, bool cached_only) override;
   void block_hashes(core::PieceIndex piece,
                     ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override;
-  void clear_piece(core::PieceIndex piece) override;
   [[nodiscard]] core::PieceSet verified() const override;
   [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override;
   void run_on_worker(ports::Task task) override;

@@ -31,6 +31,34 @@ Result<void> check_content(const core::Content& content) {
                   std::to_string(hashes) + " piece hashes");
 }
 
+std::vector<core::ByteSpan> whole(const DiskContent& content) {
+  const core::ByteSpan all{0, content.content().layout.size().value};
+  return all.empty() ? std::vector<core::ByteSpan>{} : std::vector{all};
+}
+
+Result<void> check_deliverable(const DiskContent& content, const std::string& destination,
+                               const std::vector<core::ByteSpan>& parts) {
+  const auto refuse = [&](ErrorCode code, const std::string& why) {
+    return fail(code, "cannot deliver to " + destination + ": " + why);
+  };
+  const core::PieceLayout& layout = content.content().layout;
+  if (!ports::are_valid(parts, layout.size())) {
+    return refuse(ErrorCode::invalid_argument,
+                  "the parts asked for are not in order, overlap, or are not within the " +
+                      std::to_string(layout.size().value) + " bytes of the file");
+  }
+  if (content.file() == nullptr) {
+    return refuse(ErrorCode::invalid_state, "the content has been closed");
+  }
+  if (const auto missing = ports::missing_pieces(content.verified(), layout, parts); missing > 0) {
+    return refuse(ErrorCode::invalid_state, std::to_string(missing) + " pieces are missing");
+  }
+  if (content.retired()) {
+    return refuse(ErrorCode::invalid_state, "the content has been given away");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DiskStore>> DiskStore::open(DiskStoreOptions options) {
@@ -82,8 +110,7 @@ void DiskStore::open(const core::Content& content, ports::FactSink facts, Opened
         if (reserved) {
           opened = open_now(content, std::move(facts));
         } else {
-          opened = fail(ErrorCode::in_use,
-                        "the content " + data_path(content.id) + " is in use by another transfer");
+          opened = tl::unexpected(in_use_error(content.id));
         }
         if (reserved && !opened) release(content.id);
         done(std::move(opened));
@@ -125,62 +152,65 @@ Result<std::shared_ptr<ports::ContentStore>> DiskStore::open_now(const core::Con
 }
 
 void DiskStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
-                        std::string destination, ports::Delivery how, Done done) {
+                        ports::DeliveryOrder order, Done done) {
   service_->post([this, mine = std::static_pointer_cast<DiskContent>(content),
-                  destination = std::move(destination), how, done = std::move(done)]() mutable {
-    done(deliver_now(*mine, destination, how));
+                  order = std::move(order), done = std::move(done)]() mutable {
+    const Target target{.destination = std::move(order.destination),
+                        .id = mine->content().id,
+                        .named_temporary = options_.named_temporaries,
+                        .ticket = order.ticket.get()};
+    done(deliver_now(*mine, target, order.how, order.parts));
   });
 }
 
-Result<void> DiskStore::deliver_now(DiskContent& content, const std::string& destination,
-                                    ports::Delivery how) {
+Result<void> DiskStore::deliver_now(DiskContent& content, const Target& target, ports::Delivery how,
+                                    const std::vector<core::ByteSpan>& parts) {
   const std::lock_guard operation(content.operation_mutex());
   const std::shared_ptr<DataFile> file = content.file();
-  const core::PieceSet verified = content.verified();
-  if (file == nullptr || !verified.full()) {
-    return fail(ErrorCode::invalid_state,
-                "cannot deliver to " + destination + ": " +
-                    (file == nullptr ? "the content has been closed"
-                                     : std::to_string(verified.universe() - verified.count()) +
-                                           " pieces are missing"));
+  if (auto checked = check_deliverable(content, target.destination, parts); !checked) {
+    return checked;
   }
-  if (content.retired()) {
-    return fail(ErrorCode::invalid_state,
-                "cannot deliver to " + destination + ": the content has been given away");
+  if (how != ports::Delivery::keep && parts.empty()) {
+    return give_away(content, *file, target, how);
   }
-  const std::uint64_t size = content.content().layout.size().value;
-  if (how == ports::Delivery::keep) return deliver_copy(file->fd(), size, destination);
-  if (how == ports::Delivery::share) return share_now(content, *file, destination);
-
-  if (auto synced = content.sync(); !synced) return synced;
-  const Result<bool> moved = deliver_move(file->path(), file->fd(), destination);
-  if (!moved) return tl::unexpected(moved.error());
-  if (!*moved) {
-    if (auto copied = deliver_copy(file->fd(), size, destination); !copied) return copied;
-  }
-  // The user has the file; a record that cannot be removed is found to be empty later.
-  (void)forget(content);
+  const auto copied = deliver_copy(file->fd(), parts.empty() ? whole(content) : parts, target);
+  if (!copied || how == ports::Delivery::keep) return copied;
+  settle(content, how);
   return {};
 }
 
-Result<void> DiskStore::share_now(DiskContent& content, DataFile& file,
-                                  const std::string& destination) {
+Result<void> DiskStore::give_away(DiskContent& content, DataFile& file, const Target& target,
+                                  ports::Delivery how) {
   if (auto synced = content.sync(); !synced) return synced;
-  // Before anybody can reach it: no read escapes the check.
-  if (auto frozen = file.freeze(); !frozen) return frozen;
-  const Result<bool> moved = deliver_move(file.path(), file.fd(), destination);
-  if (!moved) return tl::unexpected(moved.error());
-  const core::Content& what = content.content();
-  if (!*moved) {
-    auto copied = deliver_copy(file.fd(), what.layout.size().value, destination);
-    if (copied) content.retire();
-    return copied;
+  if (how == ports::Delivery::share) {
+    // Before anybody can reach it: no read escapes the check.
+    if (auto frozen = file.freeze(); !frozen) return frozen;
   }
-  content.retire();
-  // Erased now and not at the close, which a crash may prevent. If that fails, the record is found
-  // to be empty later, as there is no data file.
-  (void)shared_->index->erase(what.id);
+  const Result<bool> moved = deliver_move(file.path(), file.fd(), target);
+  if (!moved) return tl::unexpected(moved.error());
+  if (!*moved) {
+    if (auto copied = deliver_copy(file.fd(), whole(content), target); !copied) return copied;
+  }
+  settle(content, how);
+  // What was shared leaves the index now and not at the close, which a crash may prevent. If that
+  // fails, the record is found to be empty later, as there is no data file.
+  if (*moved && how == ports::Delivery::share) (void)shared_->index->erase(content.content().id);
   return {};
+}
+
+void DiskStore::settle(DiskContent& content, ports::Delivery how) {
+  if (how == ports::Delivery::share) {
+    content.retire();
+  } else {
+    // The user has the file; a record that cannot be removed is found to be empty later.
+    (void)drop(content);
+  }
+}
+
+void DiskStore::sweep(std::string destination, const core::Digest& id, Done done) {
+  service_->post([destination = std::move(destination), id, done = std::move(done)]() mutable {
+    done(sweep_temporary(destination, id));
+  });
 }
 
 void DiskStore::close(const std::shared_ptr<ports::ContentStore>& content, Done done) {
@@ -191,7 +221,7 @@ void DiskStore::close(const std::shared_ptr<ports::ContentStore>& content, Done 
 Result<void> DiskStore::close_now(DiskContent& content) {
   const std::lock_guard operation(content.operation_mutex());
   if (content.file() == nullptr) return {};
-  if (content.retired()) return forget(content);
+  if (content.retired()) return drop(content);
   Result<void> closed = content.close();
   release(content.content().id);
   return closed;
@@ -205,16 +235,25 @@ void DiskStore::purge(const std::shared_ptr<ports::ContentStore>& content, Done 
 Result<void> DiskStore::purge_now(DiskContent& content) {
   const std::lock_guard operation(content.operation_mutex());
   if (content.file() == nullptr && !reserve(content.content().id)) {
-    return fail(ErrorCode::in_use, "the content " + data_path(content.content().id) +
-                                       " is in use by another transfer");
+    return tl::unexpected(in_use_error(content.content().id));
   }
-  return forget(content);
+  return drop(content);
 }
 
 // REQUIRES: the content is open, or its name is reserved.
-Result<void> DiskStore::forget(DiskContent& content) {
+Result<void> DiskStore::drop(DiskContent& content) {
   content.abandon();
-  const core::Digest& id = content.content().id;
+  return erase(content.content().id);
+}
+
+void DiskStore::forget(const core::Digest& id, Done done) {
+  service_->post([this, reserved = reserve(id), id, done = std::move(done)]() mutable {
+    done(reserved ? erase(id) : tl::unexpected(in_use_error(id)));
+  });
+}
+
+// Removes file and row and gives the name free.
+Result<void> DiskStore::erase(const core::Digest& id) {
   Result<void> outcome;
   const std::string path = data_path(id);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
@@ -223,6 +262,10 @@ Result<void> DiskStore::forget(DiskContent& content) {
   if (auto erased = shared_->index->erase(id); !erased && outcome) outcome = std::move(erased);
   release(id);
   return outcome;
+}
+
+Error DiskStore::in_use_error(const core::Digest& id) const {
+  return {ErrorCode::in_use, "the content " + data_path(id) + " is in use by another transfer"};
 }
 
 std::string DiskStore::data_path(const core::Digest& id) const {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <lanward/error.h>
 
@@ -25,12 +26,16 @@ class DirectoryLock;
 class DiskContent;
 class WorkerPool;
 struct Shared;
+struct Target;
 
 struct DiskStoreOptions {
   std::string directory;  // created if missing
   unsigned workers = 0;   // threads that hash and write; 0: as many as the machine has cores
   // Identifies the run of the kernel; tests play a restart with it. Empty: asks the kernel.
   std::string boot_id;
+  // Copies deliveries to named temporary files even where the file system has unnamed ones; tests
+  // play one that has none.
+  bool named_temporaries = false;
   std::chrono::milliseconds commit_interval = kCommitInterval;
   std::chrono::milliseconds sync_interval = kSyncInterval;
 };
@@ -49,25 +54,31 @@ class DiskStore final : public ports::PieceStore {
 
   // ports::PieceStore
   void open(const core::Content& content, ports::FactSink facts, Opened done) override;
-  void deliver(const std::shared_ptr<ports::ContentStore>& content, std::string destination,
-               ports::Delivery how, Done done) override;
+  void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
+               Done done) override;
+  void sweep(std::string destination, const core::Digest& id, Done done) override;
   void close(const std::shared_ptr<ports::ContentStore>& content, Done done) override;
   void purge(const std::shared_ptr<ports::ContentStore>& content, Done done) override;
+  void forget(const core::Digest& id, Done done) override;
 
  private:
   DiskStore(DiskStoreOptions options, std::shared_ptr<Shared> shared,
             std::unique_ptr<DirectoryLock> lock);
 
+  [[nodiscard]] Error in_use_error(const core::Digest& id) const;
   [[nodiscard]] std::string data_path(const core::Digest& id) const;
   [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> open_now(const core::Content& content,
                                                                       ports::FactSink facts);
-  [[nodiscard]] Result<void> deliver_now(DiskContent& content, const std::string& destination,
-                                         ports::Delivery how);
-  [[nodiscard]] Result<void> share_now(DiskContent& content, DataFile& file,
-                                       const std::string& destination);
+  [[nodiscard]] Result<void> deliver_now(DiskContent& content, const Target& target,
+                                         ports::Delivery how,
+                                         const std::vector<core::ByteSpan>& parts);
+  [[nodiscard]] Result<void> give_away(DiskContent& content, DataFile& file, const Target& target,
+                                       ports::Delivery how);
+  void settle(DiskContent& content, ports::Delivery how);
   [[nodiscard]] Result<void> close_now(DiskContent& content);
   [[nodiscard]] Result<void> purge_now(DiskContent& content);
-  [[nodiscard]] Result<void> forget(DiskContent& content);
+  [[nodiscard]] Result<void> drop(DiskContent& content);
+  [[nodiscard]] Result<void> erase(const core::Digest& id);
 
   // Names are taken while a content is open or being opened.
   [[nodiscard]] bool reserve(const core::Digest& id);

@@ -6,14 +6,13 @@
 
 #include <sqlite3.h>
 
+#include "engine/store/sqlite.h"
 #include "engine/store/system_error.h"
 
 namespace lanward::store {
 namespace {
 
 constexpr int kSchemaVersion = 1;
-// Somebody may look at the database with another program for a moment.
-constexpr int kBusyMilliseconds = 5000;
 
 constexpr const char* kSchema =
     "BEGIN IMMEDIATE;"
@@ -32,52 +31,6 @@ constexpr const char* kSchema =
     "PRAGMA user_version=1;"
     "COMMIT;";
 
-class Statement {
- public:
-  Statement(sqlite3* db, const char* sql) {
-    code_ = sqlite3_prepare_v2(db, sql, -1, &statement_, nullptr);
-  }
-  Statement(const Statement&) = delete;
-  Statement& operator=(const Statement&) = delete;
-  ~Statement() { sqlite3_finalize(statement_); }
-
-  // Bound memory must outlive the statement.
-  Statement& bind(const void* data, std::size_t bytes) {
-    // A null pointer would bind NULL instead of an empty value.
-    return keep(
-        sqlite3_bind_blob64(statement_, ++bound_, bytes == 0 ? "" : data, bytes, SQLITE_STATIC));
-  }
-  Statement& bind(std::int64_t value) {
-    return keep(sqlite3_bind_int64(statement_, ++bound_, value));
-  }
-  Statement& bind(const std::string& text) {
-    return keep(sqlite3_bind_text(statement_, ++bound_, text.data(), static_cast<int>(text.size()),
-                                  SQLITE_STATIC));
-  }
-  // SQLITE_ROW, SQLITE_DONE or an error.
-  int step() {
-    if (code_ == SQLITE_OK) code_ = sqlite3_step(statement_);
-    return code_ == SQLITE_ROW ? std::exchange(code_, SQLITE_OK), SQLITE_ROW : code_;
-  }
-
-  std::int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
-  std::vector<std::uint8_t> blob(int column) {
-    const auto* p = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, column));
-    const int n = sqlite3_column_bytes(statement_, column);
-    return p == nullptr ? std::vector<std::uint8_t>{} : std::vector<std::uint8_t>(p, p + n);
-  }
-
- private:
-  Statement& keep(int code) {
-    if (code_ == SQLITE_OK) code_ = code;
-    return *this;
-  }
-
-  sqlite3_stmt* statement_ = nullptr;
-  int code_ = SQLITE_OK;
-  int bound_ = 0;
-};
-
 // Words are stored with the least significant byte first, whatever the machine does.
 std::vector<std::uint8_t> to_bytes(const std::vector<std::uint64_t>& words) {
   std::vector<std::uint8_t> bytes(words.size() * 8);
@@ -94,12 +47,6 @@ std::vector<std::uint64_t> to_words(const std::vector<std::uint8_t>& bytes) {
   }
   return words;
 }
-
-bool is_damage(int code) {
-  return (code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB;
-}
-
-bool is_done(int code) { return code == SQLITE_OK || code == SQLITE_DONE; }
 
 }  // namespace
 
@@ -123,7 +70,7 @@ Result<void> Index::connect() {
     int version = 0;
     if (code == SQLITE_OK) {
       sqlite3_extended_result_codes(db_, 1);
-      sqlite3_busy_timeout(db_, kBusyMilliseconds);
+      sqlite3_busy_timeout(db_, kSqliteBusyMilliseconds);
       Statement query(db_, "PRAGMA user_version");
       code = query.step();
       if (code == SQLITE_ROW) {
@@ -145,15 +92,14 @@ Result<void> Index::connect() {
 }
 
 int Index::prepare_schema() {
-  if (const int code = execute("PRAGMA journal_mode=WAL"); code != SQLITE_OK) return code;
-  if (const int code = execute("PRAGMA synchronous=NORMAL"); code != SQLITE_OK) return code;
+  if (const int code = execute(db_, "PRAGMA journal_mode=WAL"); code != SQLITE_OK) return code;
+  if (const int code = execute(db_, "PRAGMA synchronous=NORMAL"); code != SQLITE_OK) return code;
   Statement version(db_, "PRAGMA user_version");
   if (const int code = version.step(); code != SQLITE_ROW) return code;
-  if (version.integer(0) == 0) return execute(kSchema);
+  if (version.integer(0) == 0) return execute(db_, kSchema);
   Statement check(db_, "PRAGMA quick_check(1)");
   if (const int code = check.step(); code != SQLITE_ROW) return code;
-  const std::vector<std::uint8_t> verdict = check.blob(0);
-  return std::string(verdict.begin(), verdict.end()) == "ok" ? SQLITE_OK : SQLITE_CORRUPT;
+  return check.text(0) == "ok" ? SQLITE_OK : SQLITE_CORRUPT;
 }
 
 void Index::disconnect() {
@@ -174,15 +120,8 @@ Result<void> Index::move_aside() {
   return {};
 }
 
-int Index::execute(const char* sql) { return sqlite3_exec(db_, sql, nullptr, nullptr, nullptr); }
-
 tl::unexpected<Error> Index::failure(const char* what, int code) const {
-  std::string message = std::string("cannot ") + what + " the cache index " + path_ + ": " +
-                        (db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code));
-  const bool full = (code & 0xff) == SQLITE_FULL ||
-                    (db_ != nullptr && is_out_of_space(sqlite3_system_errno(db_)));
-  if (full) message += "; free some space and try again";
-  return fail(full ? ErrorCode::disk_full : ErrorCode::disk_io, std::move(message));
+  return tl::unexpected(sqlite_error(db_, code, std::string(what) + " the cache index " + path_));
 }
 
 // Runs `action`, once more with a new database when the present one is damaged.
@@ -211,13 +150,12 @@ Result<std::optional<IndexRow>> Index::find(const core::Digest& id) {
                     " last_use FROM contents WHERE id=?1");
     const int code = query.bind(id.data(), id.size()).step();
     if (code != SQLITE_ROW) return code;
-    const std::vector<std::uint8_t> boot = query.blob(4);
     row = IndexRow{id,
                    static_cast<std::uint64_t>(query.integer(0)),
                    static_cast<std::uint32_t>(query.integer(1)),
                    to_words(query.blob(2)),
                    to_words(query.blob(3)),
-                   std::string(boot.begin(), boot.end()),
+                   query.text(4),
                    static_cast<std::uint64_t>(query.integer(5)),
                    query.integer(6),
                    query.integer(7) != 0,
@@ -232,7 +170,7 @@ Result<void> Index::save(const IndexRow& row, Commit commit) {
   const std::vector<std::uint8_t> verified = to_bytes(row.verified);
   const std::vector<std::uint8_t> durable = to_bytes(row.durable);
   return run("write", [&]() -> int {
-    if (commit == Commit::durable) execute("PRAGMA synchronous=FULL");
+    if (commit == Commit::durable) execute(db_, "PRAGMA synchronous=FULL");
     Statement insert(db_,
                      "INSERT OR REPLACE INTO contents(id, size, piece_bytes, verified, durable,"
                      " boot, inode, mtime_ns, clean, last_use)"
@@ -248,7 +186,7 @@ Result<void> Index::save(const IndexRow& row, Commit commit) {
                          .bind(std::int64_t{row.clean})
                          .bind(row.last_use)
                          .step();
-    if (commit == Commit::durable) execute("PRAGMA synchronous=NORMAL");
+    if (commit == Commit::durable) execute(db_, "PRAGMA synchronous=NORMAL");
     return code;
   });
 }

@@ -63,7 +63,6 @@ class Index {
   int prepare_schema();
   void disconnect();
   [[nodiscard]] Result<void> move_aside();
-  int execute(const char* sql);
   [[nodiscard]] tl::unexpected<Error> failure(const char* what, int code) const;
 
   std::mutex mutex_;

@@ -158,7 +158,7 @@ class NginxTest : public testing::Test {
   void fetch_in_ranges(const OriginOptions& options, const std::string& address) {
     auto source = CurlOriginSource::create(options);
     ASSERT_TRUE(source);
-    auto client = (*source)->connect(facts_->sink());
+    auto client = (*source)->connect(facts_->sink(), {});
     client->probe(core::RequestId{0}, address);
     const auto end = facts_->wait_for_end(core::RequestId{0});
     const auto* probed = std::get_if<core::OriginProbed>(&end);
@@ -190,7 +190,7 @@ class NginxTest : public testing::Test {
   [[nodiscard]] core::Failure probe_failure(const OriginOptions& options,
                                             const std::string& address) {
     auto source = CurlOriginSource::create(options);
-    auto client = (*source)->connect(facts_->sink());
+    auto client = (*source)->connect(facts_->sink(), {});
     const core::RequestId id{next_probe_++};
     client->probe(id, address);
     const auto end = facts_->wait_for_end(id);
@@ -233,7 +233,7 @@ TEST_F(Nginx, GoesOnWithOtherStreamsWhileOneIsPaused) {
   options.ca_file = folder_ / "cert.pem";
   auto source = CurlOriginSource::create(options);
   ASSERT_TRUE(source);
-  auto client = (*source)->connect(facts_->sink());
+  auto client = (*source)->connect(facts_->sink(), {});
   client->probe(core::RequestId{0}, tls_url("/file"));  // opens the connection that all share
   static_cast<void>(facts_->wait_for_end(core::RequestId{0}));
   const ports::RangeRequest all{

@@ -46,7 +46,7 @@ class OriginSourceTest : public testing::Test {
     auto created = CurlOriginSource::create(std::move(options));
     EXPECT_TRUE(created);
     source_ = std::move(*created);
-    client_ = source_->connect(facts_.sink());
+    client_ = source_->connect(facts_.sink(), {});
   }
 
   [[nodiscard]] ports::RangeRequest range(core::ByteSpan span) const {
@@ -219,7 +219,7 @@ TEST_F(RangeTransfer, OfSeveralClientsDoNotMix) {
   std::vector<std::shared_ptr<test::SinkLog>> logs;
   for (std::size_t i = 0; i < kClients; ++i) {
     facts.push_back(std::make_unique<test::FactLog>());
-    clients.push_back(source_->connect(facts[i]->sink()));
+    clients.push_back(source_->connect(facts[i]->sink(), {}));
     logs.push_back(std::make_shared<test::SinkLog>());
     const std::uint64_t begin = i * 524288;
     clients[i]->fetch_range(id(1), range({begin, begin + 524288}),

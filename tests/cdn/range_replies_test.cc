@@ -283,7 +283,7 @@ TEST_P(RangeReplies, AreClassifiedAndOnlyRightBytesAccepted) {
   ASSERT_TRUE(source);
   test::FactLog facts;
   auto log = std::make_shared<test::SinkLog>();
-  auto client = (*source)->connect(facts.sink());
+  auto client = (*source)->connect(facts.sink(), {});
 
   const core::RequestId id{1};
   const core::ByteSpan span = c.whole_file ? core::ByteSpan{0, kTotal} : kSpan;

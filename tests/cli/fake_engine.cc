@@ -1,5 +1,6 @@
 #include "tests/cli/fake_engine.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lanward {
@@ -7,19 +8,74 @@ namespace lanward {
 namespace host {
 class EngineImpl {
  public:
-  static Job make_job(const std::shared_ptr<EngineImpl>& self) { return Job(self, JobId{}); }
-  JobCallback callback;
+  static Job make_job(const std::shared_ptr<EngineImpl>& self, const JobId& id) {
+    return Job(self, id);
+  }
 };
 }  // namespace host
 
 namespace testing {
+
 FakeEngine& fake_engine() {
   static FakeEngine engine;
   return engine;
 }
+
+void FakeJob::become(JobState state, std::optional<JobError> error) {
+  status.state = state;
+  status.error = std::move(error);
+  if (!callback) return;
+  JobEvent event;
+  event.job = status.id;
+  event.state = state;
+  event.state_changed = true;
+  event.error = status.error;
+  callback(event);
+}
+
+bool FakeJob::was(const std::string& call) const {
+  return std::find(calls.begin(), calls.end(), call) != calls.end();
+}
+
+FakeJob& FakeEngine::add_job(const JobId& id, JobState state, const std::string& name) {
+  FakeJob& job = jobs.emplace_back();
+  job.exists = true;
+  job.status.id = id;
+  job.status.state = state;
+  job.status.properties.display_name = name;
+  return job;
+}
+
 }  // namespace testing
 
 using testing::fake_engine;
+using testing::FakeJob;
+
+namespace {
+
+FakeJob* find(const JobId& id) {
+  for (FakeJob& job : fake_engine().jobs) {
+    if (job.exists && job.status.id == id) return &job;
+  }
+  return nullptr;
+}
+
+tl::unexpected<Error> no_job() { return fail(ErrorCode::job_not_found, "no such job"); }
+
+bool is_final(const FakeJob& job) {
+  return job.status.state == JobState::acknowledged || job.status.state == JobState::cancelled;
+}
+
+// A call that fails as the script says, or is written down.
+Result<FakeJob*> called(const JobId& id, const char* call) {
+  FakeJob* job = find(id);
+  if (job == nullptr) return no_job();
+  job->calls.emplace_back(call);
+  if (job->call_error) return tl::unexpected(*job->call_error);
+  return job;
+}
+
+}  // namespace
 
 const char* version() noexcept { return "9.9.9"; }
 
@@ -36,9 +92,43 @@ Result<Engine> Engine::open(const EngineOptions& options) {
   return Engine(std::make_shared<host::EngineImpl>());
 }
 
-Result<Job> Engine::create_job(std::string, JobCallback callback) {
-  impl_->callback = std::move(callback);
-  return host::EngineImpl::make_job(impl_);
+Result<Job> Engine::create_job(std::string display_name, JobCallback callback) {
+  auto& fake = fake_engine();
+  if (fake.create_error) return tl::unexpected(*fake.create_error);
+  const auto next =
+      std::find_if(fake.jobs.begin(), fake.jobs.end(), [](const FakeJob& j) { return !j.exists; });
+  FakeJob& job = next == fake.jobs.end() ? fake.jobs.emplace_back() : *next;
+  job.exists = true;
+  job.status.properties.display_name = std::move(display_name);
+  job.callback = std::move(callback);
+  return host::EngineImpl::make_job(impl_, job.status.id);
+}
+
+Result<Job> Engine::get_job(const JobId& id) const {
+  if (find(id) == nullptr) return no_job();
+  return host::EngineImpl::make_job(impl_, id);
+}
+
+std::vector<JobId> Engine::jobs(bool final_too) const {
+  std::vector<JobId> ids;
+  for (const FakeJob& job : fake_engine().jobs) {
+    if (job.exists && (final_too || !is_final(job))) ids.push_back(job.status.id);
+  }
+  return ids;
+}
+
+Result<std::vector<JobStatus>> Engine::list(bool final_too) const {
+  auto& scenes = fake_engine().scenes;
+  if (!scenes.empty()) {
+    const auto scene = std::move(scenes.front());
+    scenes.pop_front();
+    scene();
+  }
+  std::vector<JobStatus> all;
+  for (const FakeJob& job : fake_engine().jobs) {
+    if (job.exists && (final_too || !is_final(job))) all.push_back(job.status);
+  }
+  return all;
 }
 
 std::optional<std::uint16_t> Engine::listen_port() const {
@@ -48,44 +138,77 @@ std::optional<std::uint16_t> Engine::listen_port() const {
 
 Job::Job(std::weak_ptr<host::EngineImpl> engine, JobId id) : engine_(std::move(engine)), id_(id) {}
 
-Result<void> Job::add_file(const FileRequest& file) {
-  auto& fake = fake_engine();
-  if (fake.file.destination.empty()) fake.file.destination = file.destination;
-  fake.added = file;
-  if (fake.add_file_error) return tl::unexpected(*fake.add_file_error);
+JobId Job::id() const { return id_; }
+
+Result<FileId> Job::add_file(const FileRequest& file) {
+  FakeJob& job = *find(id_);
+  const FileId id{static_cast<std::uint32_t>(job.added.size())};
+  job.added.push_back(file);
+  if (job.add_file_error) return tl::unexpected(*job.add_file_error);
+  if (job.files.size() < job.added.size()) job.files.emplace_back();
+  FileStatus& status = job.files[id.value];
+  if (status.destination.empty()) status.destination = file.destination;
+  return id;
+}
+
+Result<void> Job::add_files(const std::vector<FileRequest>& files) {
+  for (const FileRequest& file : files) {
+    if (auto added = add_file(file); !added) return tl::unexpected(added.error());
+  }
   return {};
 }
 
 Result<void> Job::resume() {
-  auto& fake = fake_engine();
-  for (const JobEvent& event : fake.events_on_resume) {
-    fake.state = event.state;
-    engine_.lock()->callback(event);
-  }
-  if (fake.on_resume) fake.on_resume();
+  const auto job = called(id_, "resume");
+  if (!job) return tl::unexpected(job.error());
+  if ((*job)->events_on_resume.empty()) (*job)->become(JobState::queued);
+  for (const JobEvent& event : (*job)->events_on_resume) (*job)->become(event.state, event.error);
+  if ((*job)->on_resume) (*job)->on_resume();
+  return {};
+}
+
+Result<void> Job::suspend() {
+  const auto job = called(id_, "suspend");
+  if (!job) return tl::unexpected(job.error());
+  (*job)->become(JobState::suspended);
   return {};
 }
 
 Result<void> Job::cancel() {
-  fake_engine().cancelled = true;
-  fake_engine().state = JobState::cancelled;
+  const auto job = called(id_, "cancel");
+  if (!job) return tl::unexpected(job.error());
+  (*job)->become(JobState::cancelled);
   return {};
 }
 
 Result<void> Job::complete() {
-  auto& fake = fake_engine();
-  if (fake.complete_error) return tl::unexpected(*fake.complete_error);
-  fake.completed = true;
-  if (fake.on_complete) fake.on_complete();
-  fake.state = JobState::acknowledged;
+  FakeJob& job = *find(id_);
+  job.calls.emplace_back("complete");
+  if (job.complete_error) return tl::unexpected(*job.complete_error);
+  if (job.on_complete) job.on_complete();
+  job.become(JobState::acknowledged);
   return {};
 }
 
-Result<JobState> Job::state() const { return fake_engine().state; }
-Result<Progress> Job::progress() const { return fake_engine().progress; }
-Result<std::vector<FileStatus>> Job::files() const { return std::vector{fake_engine().file}; }
-Result<std::vector<SourceStats>> Job::sources() const { return fake_engine().sources; }
-Result<std::optional<Error>> Job::error() const { return fake_engine().job_error; }
+Result<void> Job::change(const JobChange& change) {
+  const auto job = called(id_, "change");
+  if (!job) return tl::unexpected(job.error());
+  (*job)->changes.push_back(change);
+  if (change.priority) (*job)->status.properties.priority = *change.priority;
+  return {};
+}
+
+Result<void> Job::set_callback(JobCallback callback) {
+  find(id_)->callback = std::move(callback);
+  return {};
+}
+
+Result<JobStatus> Job::status() const { return find(id_)->status; }
+Result<JobState> Job::state() const { return find(id_)->status.state; }
+Result<Progress> Job::progress() const { return find(id_)->status.progress; }
+Result<std::vector<FileStatus>> Job::files() const { return find(id_)->files; }
+Result<std::vector<SourceStats>> Job::sources() const { return find(id_)->sources; }
+Result<std::optional<JobError>> Job::error() const { return find(id_)->status.error; }
 
 Result<Published> publish(const PublishRequest& request) {
   auto& fake = fake_engine();

@@ -15,6 +15,7 @@ namespace fs = std::filesystem;
 using lanward::testing::Capture;
 using lanward::testing::fake_engine;
 using lanward::testing::FakeEngine;
+using lanward::testing::FakeJob;
 using lanward::testing::ScratchDirectory;
 
 JobEvent event_of(JobState state) {
@@ -24,15 +25,26 @@ JobEvent event_of(JobState state) {
   return event;
 }
 
+JobEvent error_event(ErrorCode code, const std::string& message) {
+  JobEvent event = event_of(JobState::error);
+  event.error.emplace();
+  event.error->code = code;
+  event.error->message = message;
+  return event;
+}
+
+// The job that `get` creates.
+FakeJob& fake_job() { return fake_engine().jobs.front(); }
+
 void raise_sigterm() { pthread_kill(pthread_self(), SIGTERM); }
 
 class GetCommand : public ::testing::Test {
  protected:
   void SetUp() override {
     fake_engine() = FakeEngine{};
-    fake_engine().events_on_resume = {event_of(JobState::connecting),
-                                      event_of(JobState::transferring),
-                                      event_of(JobState::transferred)};
+    fake_engine().jobs.resize(1);
+    fake_job().events_on_resume = {event_of(JobState::connecting), event_of(JobState::transferring),
+                                   event_of(JobState::transferred)};
     options_.source = "http://cdn/disk.iso";
     options_.output = scratch_ / "out.iso";
     options_.json = true;
@@ -64,13 +76,13 @@ class GetCommand : public ::testing::Test {
 
 TEST_F(GetCommand, DeliversAndLeavesNoWorkingDirectory) {
   EXPECT_EQ(run(), ExitCode::done);
-  EXPECT_TRUE(fake_engine().completed);
+  EXPECT_TRUE(fake_job().was("complete"));
   EXPECT_TRUE(fake_engine().closed);
   EXPECT_EQ(fake_engine().opened->cache_directory, working());
   EXPECT_FALSE(fake_engine().opened->keep_delivered);
   EXPECT_FALSE(fs::exists(working()));
   EXPECT_EQ(events(), (std::vector<std::string>{"listening", "connecting", "transferring",
-                                                "transferred", "summary"}));
+                                                "transferred", "acknowledged", "summary"}));
 }
 
 TEST_F(GetCommand, PassesEveryOptionToTheEngine) {
@@ -80,14 +92,14 @@ TEST_F(GetCommand, PassesEveryOptionToTheEngine) {
   options_.listen = "127.0.0.1:0";
   options_.peers = {"10.0.0.1:1"};
   options_.trackers = {"http://t"};
-  options_.use_cdn = false;
+  options_.use_origin = false;
   EXPECT_EQ(run(), ExitCode::done);
   const auto& engine = *fake_engine().opened;
   EXPECT_EQ(engine.cache_directory, scratch_ / "cache");
   EXPECT_TRUE(engine.keep_delivered);
   EXPECT_EQ(engine.listen, "127.0.0.1:0");
   EXPECT_TRUE(engine.peers_enabled);
-  const auto& file = *fake_engine().added;
+  const auto& file = fake_job().added.at(0);
   EXPECT_EQ(file.source, "http://cdn/disk.iso");
   EXPECT_EQ(file.destination, scratch_ / "out.iso");
   EXPECT_EQ(file.manifest, "m.torrent");
@@ -111,15 +123,15 @@ TEST_F(GetCommand, LetsTheManifestNameTheFileInTheChosenDirectory) {
   options_.source = "disk.iso.torrent";
   options_.output = scratch_.path();
   EXPECT_EQ(run(), ExitCode::done);
-  EXPECT_EQ(fake_engine().added->destination, scratch_.path() + "/");
+  EXPECT_EQ(fake_job().added.at(0).destination, scratch_.path() + "/");
   EXPECT_EQ(fake_engine().opened->cache_directory, scratch_ / ".disk.iso.torrent.lanward");
   EXPECT_TRUE(fs::is_empty(scratch_.path()));
 }
 
 TEST_F(GetCommand, AFailureKeepsVerifiedPiecesAndSaysWhere) {
-  fake_engine().events_on_resume = {event_of(JobState::error)};
-  fake_engine().job_error = Error{ErrorCode::integrity, "piece 3 of http://cdn is wrong"};
-  fake_engine().progress.verified_bytes = 1;
+  fake_job().events_on_resume = {
+      error_event(ErrorCode::integrity, "piece 3 of http://cdn is wrong")};
+  fake_job().status.progress.verified_bytes = 1;
   EXPECT_EQ(run(), ExitCode::integrity);
   EXPECT_TRUE(fs::exists(working()));
   EXPECT_NE(err_.text().find("piece 3"), std::string::npos);
@@ -128,16 +140,14 @@ TEST_F(GetCommand, AFailureKeepsVerifiedPiecesAndSaysWhere) {
 }
 
 TEST_F(GetCommand, AFailureWithoutPiecesLeavesNothing) {
-  fake_engine().events_on_resume = {event_of(JobState::error)};
-  fake_engine().job_error = Error{ErrorCode::origin_rejected, "404"};
+  fake_job().events_on_resume = {error_event(ErrorCode::origin_rejected, "404")};
   EXPECT_EQ(run(), ExitCode::network);
   EXPECT_FALSE(fs::exists(working()));
 }
 
 TEST_F(GetCommand, NeverRemovesWhatAnEarlierTryLeft) {
   fs::create_directory(working());
-  fake_engine().events_on_resume = {event_of(JobState::error)};
-  fake_engine().job_error = Error{ErrorCode::network, "down"};
+  fake_job().events_on_resume = {error_event(ErrorCode::network, "down")};
   EXPECT_EQ(run(), ExitCode::network);
   EXPECT_TRUE(fs::exists(working()));
 }
@@ -146,12 +156,12 @@ TEST_F(GetCommand, NeverRemovesADirectoryAnotherRunHolds) {
   fake_engine().open_error = Error{ErrorCode::in_use, "locked"};
   EXPECT_EQ(run(), ExitCode::in_use);
   EXPECT_TRUE(fs::exists(working()));
-  EXPECT_FALSE(fake_engine().added);
+  EXPECT_TRUE(fake_job().added.empty());
 }
 
 TEST_F(GetCommand, AFailedDeliveryKeepsThePieces) {
-  fake_engine().complete_error = Error{ErrorCode::disk_full, "no space"};
-  fake_engine().progress.verified_bytes = 1;
+  fake_job().complete_error = Error{ErrorCode::disk_full, "no space"};
+  fake_job().status.progress.verified_bytes = 1;
   EXPECT_EQ(run(), ExitCode::disk);
   EXPECT_TRUE(fs::exists(working()));
 }
@@ -163,17 +173,17 @@ TEST_F(GetCommand, AnUnwritableDestinationIsFoundBeforeAnythingStarts) {
 }
 
 TEST_F(GetCommand, ARefusedFileIsAUsageError) {
-  fake_engine().add_file_error = Error{ErrorCode::invalid_argument, "mirror is no URL"};
+  fake_job().add_file_error = Error{ErrorCode::invalid_argument, "mirror is no URL"};
   EXPECT_EQ(run(), ExitCode::usage);
   EXPECT_FALSE(fs::exists(working()));
 }
 
 TEST_F(GetCommand, ASignalCancelsTheJobAndCleansUp) {
-  fake_engine().events_on_resume = {event_of(JobState::transferring)};
-  fake_engine().on_resume = raise_sigterm;
-  fake_engine().progress.verified_bytes = 1;
+  fake_job().events_on_resume = {event_of(JobState::transferring)};
+  fake_job().on_resume = raise_sigterm;
+  fake_job().status.progress.verified_bytes = 1;
   EXPECT_EQ(run(), ExitCode::cancelled);
-  EXPECT_TRUE(fake_engine().cancelled);
+  EXPECT_TRUE(fake_job().was("cancel"));
   EXPECT_TRUE(fake_engine().closed);
   EXPECT_FALSE(fs::exists(working()));
   EXPECT_NE(err_.text().find("cancelled by SIGTERM"), std::string::npos);
@@ -182,9 +192,9 @@ TEST_F(GetCommand, ASignalCancelsTheJobAndCleansUp) {
 TEST_F(GetCommand, SharesForTheGivenTime) {
   options_.share = Share{std::chrono::seconds{0}};
   options_.listen = "127.0.0.1:0";
-  fake_engine().sources = {{SourceKind::peer, "10.0.0.1:1", 0, 0, 5, false}};
+  fake_job().sources = {{SourceKind::peer, "10.0.0.1:1", 0, 0, 5, false}};
   EXPECT_EQ(run(), ExitCode::done);
-  EXPECT_TRUE(fake_engine().added->share_after_complete);
+  EXPECT_TRUE(fake_job().added.at(0).share_after_complete);
   const auto lines = out_.json_lines();
   const auto& sharing = lines.at(lines.size() - 2);
   EXPECT_EQ(sharing.at("event"), "sharing");
@@ -196,14 +206,14 @@ TEST_F(GetCommand, SharesForTheGivenTime) {
 
 TEST_F(GetCommand, ASignalEndsSharingWithSuccess) {
   options_.share = Share{};  // would last until the test's own time limit
-  fake_engine().on_complete = raise_sigterm;
+  fake_job().on_complete = raise_sigterm;
   EXPECT_EQ(run(), ExitCode::done);
-  EXPECT_FALSE(fake_engine().cancelled);
+  EXPECT_FALSE(fake_job().was("cancel"));
   EXPECT_EQ(events().back(), "share_ended");
 }
 
 TEST_F(GetCommand, TellsWhenNoManifestVouchesForTheBytes) {
-  fake_engine().file.note = "no manifest found: HTTP only";
+  fake_job().files.emplace_back().note = "no manifest found: HTTP only";
   EXPECT_EQ(run(), ExitCode::done);
   const auto names = events();
   EXPECT_EQ(std::count(names.begin(), names.end(), "note"), 1);

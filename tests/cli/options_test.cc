@@ -42,7 +42,7 @@ TEST(Options, GetHasDefaultsThatUseEverySource) {
   const GetOptions options = get({"get", "http://cdn/f"});
   EXPECT_EQ(options.source, "http://cdn/f");
   EXPECT_TRUE(options.use_peers);
-  EXPECT_TRUE(options.use_cdn);
+  EXPECT_TRUE(options.use_origin);
   EXPECT_FALSE(options.share);
   EXPECT_FALSE(options.json);
   EXPECT_TRUE(options.output.empty());
@@ -74,7 +74,7 @@ TEST(Options, ARepeatableOptionLeavesTheNextArgumentAlone) {
 
 TEST(Options, NoPeersAndNoCdnSwitchOffTheirSource) {
   EXPECT_FALSE(get({"get", "s", "--no-peers"}).use_peers);
-  EXPECT_FALSE(get({"get", "s", "--no-cdn"}).use_cdn);
+  EXPECT_FALSE(get({"get", "s", "--no-cdn"}).use_origin);
 }
 
 TEST(Options, ShareForeverHasNoDuration) {
@@ -128,8 +128,9 @@ TEST(Options, ShowsVersionAndHelp) {
   EXPECT_NE(shown({"--help"}).find("publish"), std::string::npos);
   EXPECT_NE(shown({"--help"}).find("7  cancelled"), std::string::npos);
   const std::string get_help = shown({"get", "--help"});
-  for (const char* option : {"--output", "--manifest", "--mirror", "--cache", "--listen", "--peer",
-                             "--tracker", "--no-peers", "--no-cdn", "--share", "--json"}) {
+  for (const char* option :
+       {"--output", "--manifest", "--mirror", "--cache", "--listen", "--peer", "--tracker",
+        "--no-peers", "--no-cdn", "--no-origin", "--integrity-mandatory", "--share", "--json"}) {
     EXPECT_NE(get_help.find(option), std::string::npos) << option;
   }
   EXPECT_NE(shown({"publish", "--help"}).find("--url"), std::string::npos);
@@ -137,7 +138,7 @@ TEST(Options, ShowsVersionAndHelp) {
 
 TEST(ExitCodes, EveryCauseHasItsDocumentedCode) {
   const std::vector<std::pair<ErrorCode, int>> table{
-      {ErrorCode::invalid_argument, 2}, {ErrorCode::invalid_state, 1},
+      {ErrorCode::invalid_argument, 2}, {ErrorCode::invalid_state, 2},
       {ErrorCode::not_found, 2},        {ErrorCode::manifest_invalid, 4},
       {ErrorCode::manifest_missing, 3}, {ErrorCode::network, 3},
       {ErrorCode::origin_rejected, 3},  {ErrorCode::integrity, 4},
@@ -145,6 +146,9 @@ TEST(ExitCodes, EveryCauseHasItsDocumentedCode) {
       {ErrorCode::disk_io, 5},          {ErrorCode::destination, 5},
       {ErrorCode::in_use, 6},           {ErrorCode::cancelled, 7},
       {ErrorCode::unsupported, 2},      {ErrorCode::internal, 1},
+      {ErrorCode::job_not_found, 2},    {ErrorCode::too_many_jobs, 2},
+      {ErrorCode::no_progress, 3},      {ErrorCode::state_damaged, 5},
+      {ErrorCode::job_too_old, 7},
   };
   for (const auto& [cause, exit_code] : table) {
     EXPECT_EQ(static_cast<int>(exit_code_of(cause)), exit_code) << to_string(cause);

@@ -77,6 +77,18 @@ TEST(PlanDelivery, RefusesADestinationThatCannotBe) {
   }
 }
 
+TEST(DefaultStateDirectory, FollowsTheUser) {
+  EXPECT_EQ(default_state_directory({true, "/x", "/root"}).value(), "/var/lib/lanward");
+  EXPECT_EQ(default_state_directory({false, "/x", "/home/u"}).value(), "/x/lanward");
+  EXPECT_EQ(default_state_directory({false, "", "/home/u"}).value(),
+            "/home/u/.local/state/lanward");
+  EXPECT_EQ(default_state_directory({false, "relative", "/home/u"}).value(),
+            "/home/u/.local/state/lanward");
+  const auto nowhere = default_state_directory({false, "", ""});
+  ASSERT_FALSE(nowhere);
+  EXPECT_NE(nowhere.error().message.find("--state"), std::string::npos);
+}
+
 TEST(WorkingDirectoryTest, IsCreatedOnceAndRemovedWithItsContents) {
   const ScratchDirectory scratch;
   const auto first = WorkingDirectory::create(scratch / ".x.lanward");

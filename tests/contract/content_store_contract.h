@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,9 +75,14 @@ class ContentStoreContract : public testing::TestWithParam<StoreFactory> {
   Result<void> purge(const Store& content) {
     return finish([&](auto done) { under_test_->store().purge(content, std::move(done)); });
   }
-  Result<void> deliver(const Store& content, const std::string& to, ports::Delivery how) {
-    return finish(
-        [&](auto done) { under_test_->store().deliver(content, to, how, std::move(done)); });
+  Result<void> deliver(const Store& content, const std::string& to, ports::Delivery how,
+                       const std::vector<core::ByteSpan>& parts = {}) {
+    return finish([&](auto done) {
+      under_test_->store().deliver(content, {to, how, parts}, std::move(done));
+    });
+  }
+  Result<void> forget(const core::Digest& id) {
+    return finish([&](auto done) { under_test_->store().forget(id, std::move(done)); });
   }
   Hashes hashes(const Store& content, std::uint32_t piece) {
     std::optional<Hashes> result;
@@ -131,6 +139,12 @@ class ContentStoreContract : public testing::TestWithParam<StoreFactory> {
       ASSERT_TRUE(outcome) << outcome.error().message;
       ASSERT_TRUE(std::ranges::equal(read, expected)) << "piece " << p;
     }
+  }
+  static void expect_file(const std::string& path, std::span<const std::byte> expected) {
+    std::ifstream in(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    ASSERT_EQ(bytes.size(), expected.size());
+    EXPECT_TRUE(std::ranges::equal(std::as_bytes(std::span(bytes)), expected));
   }
   static ports::SourceLedger account(const Store& content, core::SourceId source) {
     for (const ports::SourceLedger& line : content->ledger()) {
@@ -330,19 +344,6 @@ TEST_P(ContentStoreContract, TellsBlockHashesInEveryState) {
   EXPECT_EQ(hashes(again, 0), leaves_of(file.piece(0)));  // read from the file
 }
 
-TEST_P(ContentStoreContract, ForgetsUnverifiedBlocksWhenTold) {
-  const TestFile file = make_file(kPiece * 2, kPiece);
-  const Store content = open(file);
-  for (std::uint32_t b = 0; b < 3; ++b) ASSERT_TRUE(put(content, file, 0, b, kPeerA, true));
-  content->clear_piece(core::PieceIndex{0});
-  EXPECT_EQ(account(content, kPeerA).wasted.value, 3 * core::kBlockBytes);
-  send(content, file.bytes, {0, kPiece});
-  ASSERT_TRUE(wait_verified(1));
-  content->clear_piece(core::PieceIndex{0});
-  EXPECT_TRUE(content->verified().contains(core::PieceIndex{0}));
-  EXPECT_EQ(record_.look([&] { return record_.failed.size(); }), 0U);
-}
-
 TEST_P(ContentStoreContract, BooksEveryByteOnceAndOnlyOnce) {
   const TestFile file = make_file(kPiece * 6 + 777, kPiece);
   const Store content = open(file);
@@ -445,6 +446,116 @@ TEST_P(ContentStoreContract, WhatIsSharedIsReadUntilItIsClosedAndThenForgotten) 
     EXPECT_EQ(content->read(core::PieceIndex{0}, 0, std::span(&b, 1), false).error().code,
               ErrorCode::invalid_state);
     EXPECT_TRUE(open(file)->verified().empty());
+  }
+}
+
+TEST_P(ContentStoreContract, DeliversThePartsOneAfterTheOther) {
+  const support::TemporaryDirectory out;
+  const TestFile file = make_file(7 * kPiece + 99, kPiece);
+  const std::vector<std::vector<core::ByteSpan>> choices = {
+      {},
+      {{0, 1}},
+      {{kPiece + 100, kPiece + 200}, {kPiece + 200, 2 * kPiece + 5}, {5 * kPiece - 1, 6 * kPiece}},
+      {{0, 1}, {7 * kPiece + 98, 7 * kPiece + 99}},
+      {{0, file.bytes.size()}},
+  };
+  for (const auto how : {ports::Delivery::keep, ports::Delivery::consume, ports::Delivery::share}) {
+    for (const auto& parts : choices) {
+      const Store content = open(file);
+      send(content, file.bytes, {0, file.bytes.size()});
+      ASSERT_TRUE(wait([&] { return content->verified().full(); }));
+      const auto delivered = deliver(content, out.path("file"), how, parts);
+      ASSERT_TRUE(delivered) << delivered.error().message;
+      std::vector<std::byte> expected;
+      for (const core::ByteSpan& part : parts) {
+        const auto bytes = std::span(file.bytes).subspan(part.begin, part.size().value);
+        expected.insert(expected.end(), bytes.begin(), bytes.end());
+      }
+      expect_file(out.path("file"), parts.empty() ? file.bytes : expected);
+      if (how == ports::Delivery::share) expect_bytes(content, file);
+      ASSERT_TRUE(close(content));
+    }
+  }
+}
+
+TEST_P(ContentStoreContract, PartsNeedOnlyThePiecesThatTheyShareBytesWith) {
+  const support::TemporaryDirectory out;
+  const std::vector<core::ByteSpan> parts = {{2 * kPiece - 1, 2 * kPiece + 1},
+                                             {4 * kPiece, 5 * kPiece}};
+  const auto missing = [](const auto& delivered) {
+    return !delivered && delivered.error().code == ErrorCode::invalid_state;
+  };
+  std::uint64_t seed = 0;
+  for (const auto how : {ports::Delivery::keep, ports::Delivery::consume, ports::Delivery::share}) {
+    const TestFile file = make_file(kPiece * 6, kPiece, ++seed);
+    const Store content = open(file);
+    const std::size_t before = record_.look([&] { return record_.verified.size(); });
+    send(content, file.bytes, {kPiece, 2 * kPiece});
+    send(content, file.bytes, {4 * kPiece, 5 * kPiece});
+    ASSERT_TRUE(wait_verified(before + 2));
+    EXPECT_TRUE(missing(deliver(content, out.path("file"), how, parts)));  // piece 2
+    send(content, file.bytes, {2 * kPiece, 3 * kPiece});
+    ASSERT_TRUE(wait_verified(before + 3));
+    EXPECT_TRUE(missing(deliver(content, out.path("file"), how)));
+    EXPECT_TRUE(missing(deliver(content, out.path("file"), how, {{0, file.bytes.size()}})));
+    ASSERT_TRUE(deliver(content, out.path("file"), how, parts));
+
+    std::byte b{};
+    const bool open_still = how != ports::Delivery::consume;
+    EXPECT_EQ(content->read(core::PieceIndex{4}, 0, std::span(&b, 1), false).has_value(),
+              open_still);
+    EXPECT_EQ(try_open(file.content).has_value(), !open_still);
+    if (!open_still) continue;
+    // Kept, it may go on: the next part is delivered once it is there.
+    EXPECT_EQ(deliver(content, out.path("again"), how, parts).has_value(),
+              how == ports::Delivery::keep);
+    ASSERT_TRUE(close(content));
+    EXPECT_EQ(open(file)->verified().count(), how == ports::Delivery::keep ? 3U : 0U);
+  }
+}
+
+TEST_P(ContentStoreContract, RefusesPartsThatAreNotInOrderOrNotInTheFile) {
+  const support::TemporaryDirectory out;
+  const TestFile file = make_file(kPiece * 2, kPiece);
+  const Store content = open(file);
+  send(content, file.bytes, {0, file.bytes.size()});
+  ASSERT_TRUE(wait_verified(2));
+  const std::vector<std::vector<core::ByteSpan>> choices = {
+      {{5, 5}}, {{6, 5}}, {{0, 10}, {9, 20}}, {{10, 20}, {0, 5}}, {{0, 2 * kPiece + 1}},
+  };
+  for (const auto& parts : choices) {
+    const auto delivered = deliver(content, out.path("file"), ports::Delivery::consume, parts);
+    ASSERT_FALSE(delivered);
+    EXPECT_EQ(delivered.error().code, ErrorCode::invalid_argument) << delivered.error().message;
+  }
+  EXPECT_TRUE(deliver(content, out.path("file"), ports::Delivery::consume, {{0, 10}, {10, 20}}));
+}
+
+TEST_P(ContentStoreContract, ForgetsAContentThatNobodyHasOpen) {
+  const TestFile file = make_file(kPiece * 3, kPiece);
+  EXPECT_TRUE(forget(file.content.id)) << "never seen";
+  const Store content = open(file);
+  send(content, file.bytes, {0, 2 * kPiece});
+  ASSERT_TRUE(wait_verified(2));
+  const auto refused = forget(file.content.id);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::in_use);
+  EXPECT_EQ(content->verified().count(), 2U);
+  ASSERT_TRUE(close(content));
+  EXPECT_TRUE(forget(file.content.id));
+  EXPECT_TRUE(forget(file.content.id)) << "gone already";
+  const Store again = open(file);
+  EXPECT_TRUE(again->verified().empty());
+  send(again, file.bytes, {0, kPiece});
+  EXPECT_TRUE(wait_verified(3));
+}
+
+TEST_P(ContentStoreContract, SweepingAPlaceWhereNothingIsLeftSucceeds) {
+  const support::TemporaryDirectory out;
+  for (const char* place : {"file", "missing/file"}) {
+    EXPECT_TRUE(finish([&](auto done) {
+      under_test_->store().sweep(out.path(place), core::Digest{}, std::move(done));
+    })) << place;
   }
 }
 

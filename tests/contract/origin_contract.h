@@ -153,9 +153,11 @@ class OriginContract : public testing::TestWithParam<OriginFactory> {
   Customer* connect() {
     customers_.push_back(std::make_unique<Customer>());
     Customer* const customer = customers_.back().get();
-    customer->client = world_->source().connect([this, customer](core::Event fact) {
-      world_->watch->change([&] { customer->facts.push_back(std::move(fact)); });
-    });
+    customer->client = world_->source().connect(
+        [this, customer](core::Event fact) {
+          world_->watch->change([&] { customer->facts.push_back(std::move(fact)); });
+        },
+        {});
     return customer;
   }
   [[nodiscard]] bool wait(const std::function<bool()>& condition) {
@@ -448,6 +450,14 @@ TEST_P(OriginContract, AnotherFileThanExpectedHasChanged) {
   const Receiver& second = fetch(self_, 2, newer);
   expect_failure(self_, 2, core::FailureClass::changed);
   EXPECT_EQ(first.taken() + second.taken(), 0U);
+}
+
+TEST_P(OriginContract, ReplyHeadersAreEmptyBeforeAReplyAndBoundedAfterwards) {
+  EXPECT_EQ(self_->client->reply_headers(), "");
+  fetch(1, kHead);
+  ASSERT_TRUE(wait_end(self_, 1));
+  EXPECT_LE(self_->client->reply_headers().size(), ports::kReplyHeadersBytesMax);
+  EXPECT_EQ(connect()->client->reply_headers(), "") << "of another client";
 }
 
 TEST_P(OriginContract, FactsGoToTheClientThatAsked) {

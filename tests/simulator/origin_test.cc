@@ -53,7 +53,7 @@ class OriginTest : public ::testing::Test {
   core::Manifest manifest_ = test_manifest(40);
   std::shared_ptr<SimContentStore> content_ =
       open_content(queue_, store_, manifest_.content, facts_);
-  std::unique_ptr<ports::OriginClient> client_ = source_.connect(facts_.sink());
+  std::unique_ptr<ports::OriginClient> client_ = source_.connect(facts_.sink(), {});
 };
 
 TEST_F(OriginTest, ARangeTakesSetUpRequestAndItsBytesOverTheLink) {
@@ -85,7 +85,7 @@ TEST_F(OriginTest, AConnectionCapHoldsEachRequestAndNotTheirSum) {
   file.size = manifest_.content.layout.size();
   capped.publish("http://o/f", file);
   SimOriginSource source(capped, network_.add_link(core::ByteRate{100'000'000}));
-  client_ = source.connect(facts_.sink());
+  client_ = source.connect(facts_.sink(), {});
   for (std::uint64_t i = 0; i < 2; ++i) fetch(i, range(i * 20 * kPiece, (i + 1) * 20 * kPiece));
   const double expected = std::chrono::duration<double>(2 * kRtt).count() +
                           20.0 * kPiece / (static_cast<double>(kWan) / 4);
@@ -189,7 +189,7 @@ TEST_F(OriginTest, AConnectionDoublesItsWindowUntilItHasItsShareAndKeepsIt) {
   Origin slow(queue_, network_, wan_, {.rtt = kRtt});
   slow.publish("http://o/f", {.size = manifest_.content.layout.size()});
   SimOriginSource source(slow, network_.add_link(core::ByteRate{100'000'000}));
-  client_ = source.connect(facts_.sink());
+  client_ = source.connect(facts_.sink(), {});
   // Until so many ranges are there; the queue may hold events that no longer count.
   const auto finish = [&](std::size_t ranges) {
     const core::Instant begin = queue_.now();
@@ -211,7 +211,7 @@ TEST_F(OriginTest, AMachineCapHoldsTheSumOfItsConnections) {
   publish({});
   SimOriginSource source(origin_, network_.add_link(core::ByteRate{100'000'000}),
                          core::ByteRate{kWan / 4});
-  client_ = source.connect(facts_.sink());
+  client_ = source.connect(facts_.sink(), {});
   fetch(1, range(0, 4 * kPiece));
   fetch(2, range(4 * kPiece, 8 * kPiece));
   EXPECT_NEAR(std::chrono::duration<double>(run()).count(), 0.04 + 8.0 * kPiece / (kWan / 4.0),

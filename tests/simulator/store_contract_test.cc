@@ -26,7 +26,7 @@ class SimStoreUnderTest final : public StoreUnderTest {
 
 // These compare bytes or hashes with those written, tell wrong bytes by looking at them, or crash
 // the store: nothing that a simulated one has.
-constexpr std::array<std::string_view, 11> kNeedPayload{
+constexpr std::array<std::string_view, 12> kNeedPayload{
     "VerifiesAndReadsBackARangeOfWholeFile",
     "TakesRangesInAnyOrderAndOfAnyPieces",
     "VerifiesPiecesFromBlocksInAnyOrder",
@@ -38,6 +38,7 @@ constexpr std::array<std::string_view, 11> kNeedPayload{
     "TellsBlockHashesInEveryState",
     "BooksEveryByteOnceAndOnlyOnce",
     "FindsVerifiedPiecesAgainAfterARestart",
+    "DeliversThePartsOneAfterTheOther",
 };
 
 void skip_what_needs_payload() {

@@ -28,7 +28,7 @@ class StoreTest : public ::testing::Test {
   }
   bool deliver(ports::Delivery how) {
     bool delivered = false;
-    store_.deliver(content_, "/out", how, [&](Result<void> r) { delivered = r.has_value(); });
+    store_.deliver(content_, {"/out", how}, [&](Result<void> r) { delivered = r.has_value(); });
     run();
     return delivered;
   }
@@ -163,6 +163,18 @@ TEST_F(StoreTest, ReadsAndHashesOnlyWhatIsThere) {
   run();
   EXPECT_EQ(hashes, kPiece / kBlock);
   EXPECT_TRUE(refused);
+}
+
+TEST_F(StoreTest, TellsTheSizeOfThePartsThatItDelivers) {
+  content_->put_missing(core::PieceIndex{1}, kPiece, kOrigin, Payload::intact);
+  run();
+  store_.deliver(
+      content_,
+      {"/out", ports::Delivery::keep, {{kPiece, kPiece + 10}, {kPiece + 20, kPiece + 25}}},
+      [](Result<void>) {});
+  run();
+  ASSERT_EQ(store_.delivered().size(), 1U);
+  EXPECT_EQ(store_.delivered()[0].size.value, 15U);
 }
 
 // The checker's view must not depend on verification.

@@ -246,5 +246,35 @@ TEST_F(SwarmTest, TakesNoMoreConnectionsThanAllowed) {
   crowd.clear();
 }
 
+// News reach the engine in batches there; none may be left behind.
+TEST_F(SwarmTest, ALargeSiteHearsOfEveryPieceOfItsNeighbours) {
+  SwarmSettings settings;
+  settings.connections_max = 6;
+  settings.connections_out = 2;
+  Site site(queue_, network_, settings, core::Seed{4});
+  std::vector<std::unique_ptr<TestMachine>> crowd;
+  for (std::uint32_t host = 0; host < 30; ++host) {
+    crowd.push_back(std::make_unique<TestMachine>(queue_, network_, site, host));
+    TestMachine& m = *crowd.back();
+    m.content = open_content(queue_, m.store, manifest_.content, m.facts);
+    m.member = m.swarm.join({manifest_, m.content, {}, {}}, m.facts.sink());
+  }
+  run_for(queue_, kEstablished);
+  const std::uint32_t pieces = manifest_.content.layout.piece_count();
+  for (std::uint32_t p = 0; p < pieces; ++p) {
+    crowd.front()->member->announce(core::PieceIndex{p});
+    run_for(queue_, std::chrono::milliseconds{3});
+  }
+  run_for(queue_,
+          settings.crowd_tell_interval + settings.crowd_news_interval + settings.latency_max);
+  std::size_t heard = 0;
+  for (const auto& m : crowd) {
+    for (const auto& fact : m->facts.all<core::PeersHavePieces>()) heard += fact.news.size();
+    heard += m->facts.count<core::PeerHasPiece>();
+  }
+  EXPECT_EQ(heard, pieces * crowd.front()->facts.count<core::PeerJoined>());
+  crowd.clear();
+}
+
 }  // namespace
 }  // namespace lanward::simulator

@@ -165,30 +165,7 @@ TEST_F(BackPressure, PeersAreAskedToPauseAndToGoOn) {
   EXPECT_TRUE(record_.wait([&] { return record_.verified.size() == 16; }));
 }
 
-TEST_F(BackPressure, BytesOfAnEarlierAttemptNeverLandOnLaterOnes) {
-  start();
-  const TestFile file = make_file(4 * kTestPiece, kTestPiece);
-  const Store content = open(file);
-  const std::vector<std::byte> wrong(core::kBlockBytes, std::byte{0xee});
-  {
-    const WorkerGate gate(*content, record_, 2);
-    for (int round = 0; round < 3; ++round) {
-      for (std::uint32_t b = 0; b < 4; ++b) {
-        (void)content->write_block(core::PieceIndex{0}, b * core::kBlockBytes, wrong, kPeerA, {},
-                                   {});
-      }
-      content->clear_piece(core::PieceIndex{0});
-    }
-    ASSERT_TRUE(send(content, file, 0, 1));
-  }
-  ASSERT_TRUE(record_.wait([&] { return record_.verified.size() == 1; }));
-  EXPECT_TRUE(record_.look([&] { return record_.failed.empty(); }));
-  std::vector<std::byte> read(kTestPiece);
-  ASSERT_TRUE(content->read(core::PieceIndex{0}, 0, read, false));
-  EXPECT_TRUE(std::ranges::equal(read, file.piece(0)));
-}
-
-TEST_F(BackPressure, HashesAskedForABlockUnderWayAreToldWhenItIsWrittenOrGone) {
+TEST_F(BackPressure, HashesAskedForABlockUnderWayAreToldWhenItIsWritten) {
   start();
   const TestFile file = make_file(2 * kTestPiece, kTestPiece);
   const Store content = open(file);
@@ -205,12 +182,13 @@ TEST_F(BackPressure, HashesAskedForABlockUnderWayAreToldWhenItIsWrittenOrGone) {
     ASSERT_TRUE(send(content, file, 1, 2));
     ask(1);
     EXPECT_TRUE(record_.look([&] { return told.empty(); }));
-    content->clear_piece(core::PieceIndex{1});
-    EXPECT_EQ(record_.look([&] { return told.size(); }), 1U);
   }
   ASSERT_TRUE(record_.wait([&] { return told.size() == 2; }));
+  // Two workers: the answers come in either order.
+  if (told[0]) std::swap(told[0], told[1]);
+  ASSERT_FALSE(told[0]);
   EXPECT_EQ(told[0].error().code, ErrorCode::invalid_state);
-  EXPECT_EQ(told[1].error().code, ErrorCode::invalid_state);
+  EXPECT_EQ(told[1], leaves_of(file.piece(1)));
 }
 
 TEST_F(BackPressure, HashesOfAFailedPieceAreNotToldOnceItIsWrittenAgain) {

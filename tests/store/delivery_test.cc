@@ -5,6 +5,7 @@
 #include <functional>
 #include <iterator>
 #include <thread>
+#include <tuple>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -47,12 +48,21 @@ class DeliveryFixture : public DiskStoreTest {
   const std::string out_ = dir_.path("out");
 };
 
-class DeliveryTest : public DeliveryFixture, public testing::WithParamInterface<Delivery> {};
+// How, and whether the file system is one without unnamed temporary files.
+class DeliveryTest : public DeliveryFixture,
+                     public testing::WithParamInterface<std::tuple<Delivery, bool>> {
+ protected:
+  void SetUp() override {
+    named_temporaries_ = std::get<1>(GetParam());
+    DeliveryFixture::SetUp();
+  }
+  static Delivery how() { return std::get<0>(GetParam()); }
+};
 
 TEST_P(DeliveryTest, PutsTheWholeFileInPlace) {
   const TestFile file = make_file(9 * kTestPiece + 123, kTestPiece);
   const Store content = complete(file);
-  const auto delivered = deliver(content, out_ + "/file.bin", GetParam());
+  const auto delivered = deliver(content, out_ + "/file.bin", how());
   ASSERT_TRUE(delivered) << delivered.error().message;
   expect_file(out_ + "/file.bin", file);
   EXPECT_EQ(files_in(out_), 1U);
@@ -61,11 +71,11 @@ TEST_P(DeliveryTest, PutsTheWholeFileInPlace) {
   struct stat s {};
   ASSERT_EQ(::stat((out_ + "/file.bin").c_str(), &s), 0);
   EXPECT_EQ(s.st_mode & 07777, 0666U & ~mask);
-  const bool kept = GetParam() == Delivery::keep;
+  const bool kept = how() == Delivery::keep;
   EXPECT_EQ(fs::exists(data_path(file)), kept);
   std::byte b{};
   EXPECT_EQ(content->read(core::PieceIndex{0}, 0, std::span(&b, 1), false).has_value(),
-            GetParam() != Delivery::consume);
+            how() != Delivery::consume);
   ASSERT_TRUE(close(content));
   EXPECT_EQ(open(file)->verified().full(), kept);
   expect_file(out_ + "/file.bin", file);
@@ -73,7 +83,7 @@ TEST_P(DeliveryTest, PutsTheWholeFileInPlace) {
 
 TEST_P(DeliveryTest, DeliversAnEmptyFile) {
   const TestFile file = make_file(0, kTestPiece);
-  ASSERT_TRUE(deliver(complete(file), out_ + "/empty", GetParam()));
+  ASSERT_TRUE(deliver(complete(file), out_ + "/empty", how()));
   expect_file(out_ + "/empty", file);
 }
 
@@ -81,7 +91,7 @@ TEST_P(DeliveryTest, ReplacesAFileAndALinkButNotWhatTheLinkPointsTo) {
   const TestFile file = make_file(kTestPiece, kTestPiece);
   std::ofstream(out_ + "/target") << "keep me";
   fs::create_symlink(out_ + "/target", out_ + "/file");
-  ASSERT_TRUE(deliver(complete(file), out_ + "/file", GetParam()));
+  ASSERT_TRUE(deliver(complete(file), out_ + "/file", how()));
   EXPECT_FALSE(fs::is_symlink(out_ + "/file"));
   expect_file(out_ + "/file", file);
   EXPECT_EQ(fs::file_size(out_ + "/target"), 7U);
@@ -100,14 +110,14 @@ TEST_P(DeliveryTest, RefusesPlacesThatCannotTakeAFileAndStaysDeliverable) {
       {out_ + "/" + std::string(300, 'n'), "too long"},
   };
   for (const auto& [destination, words] : cases) {
-    const auto delivered = deliver(content, destination, GetParam());
+    const auto delivered = deliver(content, destination, how());
     ASSERT_FALSE(delivered) << destination;
     EXPECT_EQ(delivered.error().code, ErrorCode::destination) << delivered.error().message;
     EXPECT_NE(delivered.error().message.find(words), std::string::npos)
         << delivered.error().message;
   }
   EXPECT_EQ(files_in(out_), 2U);
-  EXPECT_TRUE(deliver(content, out_ + "/" + std::string(255, 'n'), GetParam()));
+  EXPECT_TRUE(deliver(content, out_ + "/" + std::string(255, 'n'), how()));
 }
 
 TEST_P(DeliveryTest, RefusesADirectoryThatCannotBeWritten) {
@@ -115,17 +125,17 @@ TEST_P(DeliveryTest, RefusesADirectoryThatCannotBeWritten) {
   const Store content = complete(file);
   // No permission bits stop root; nobody creates files in /proc.
   const auto delivered =
-      deliver(content, ::geteuid() == 0 ? "/proc/self/fdinfo/file" : "/file", GetParam());
+      deliver(content, ::geteuid() == 0 ? "/proc/self/fdinfo/file" : "/file", how());
   ASSERT_FALSE(delivered);
   EXPECT_EQ(delivered.error().code, ErrorCode::destination) << delivered.error().message;
-  EXPECT_TRUE(deliver(content, out_ + "/file", GetParam()));
+  EXPECT_TRUE(deliver(content, out_ + "/file", how()));
 }
 
 TEST_P(DeliveryTest, RefusesAnIncompleteContent) {
   const TestFile file = make_file(3 * kTestPiece, kTestPiece);
   const Store content = open(file);
   send_and_wait(content, file, 0, 2);
-  const auto delivered = deliver(content, out_ + "/file", GetParam());
+  const auto delivered = deliver(content, out_ + "/file", how());
   ASSERT_FALSE(delivered);
   EXPECT_EQ(delivered.error().code, ErrorCode::invalid_state);
   EXPECT_EQ(files_in(out_), 0U);
@@ -142,24 +152,53 @@ TEST_P(DeliveryTest, DeliversToAnotherFileSystem) {
   ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
   const TestFile file = make_file(5 * kTestPiece + 1, kTestPiece);
   const Store content = complete(file);
-  const auto delivered = deliver(content, pattern + "/file", GetParam());
+  const auto delivered = deliver(content, pattern + "/file", how());
   EXPECT_TRUE(delivered) << delivered.error().message;
   expect_file(pattern + "/file", file);
   // Where a rename is not possible the cache serves its own copy.
-  EXPECT_EQ(fs::exists(data_path(file)), GetParam() != Delivery::consume);
+  EXPECT_EQ(fs::exists(data_path(file)), how() != Delivery::consume);
   fs::remove_all(pattern);
   std::byte b{};
   EXPECT_EQ(content->read(core::PieceIndex{5}, 0, std::span(&b, 1), false).has_value(),
-            GetParam() != Delivery::consume);
+            how() != Delivery::consume);
   ASSERT_TRUE(close(content));
-  EXPECT_EQ(fs::exists(data_path(file)), GetParam() == Delivery::keep);
+  EXPECT_EQ(fs::exists(data_path(file)), how() == Delivery::keep);
+}
+
+TEST_P(DeliveryTest, CopiesPartsAndNeverGivesTheDataFileAway) {
+  const TestFile file = make_file(5 * kTestPiece, kTestPiece);
+  const Store content = open(file);
+  send_and_wait(content, file, 1, 3);
+  std::ofstream(out_ + "/file") << "older";
+  const std::uint64_t begin = kTestPiece + 3;
+  const std::uint64_t end = 3 * kTestPiece - 3;
+  const auto delivered = deliver(content, out_ + "/file", how(), {{begin, end}});
+  ASSERT_TRUE(delivered) << delivered.error().message;
+  EXPECT_EQ(fs::file_size(out_ + "/file"), end - begin);
+  EXPECT_EQ(files_in(out_), 1U);
+  EXPECT_EQ(fs::exists(data_path(file)), how() != Delivery::consume);
+  // The delivered file is the user's alone: what he writes there changes nothing here.
+  std::ofstream(out_ + "/file") << "changed";
+  std::vector<std::byte> read(kTestPiece);
+  const auto outcome = content->read(core::PieceIndex{1}, 0, read, false);
+  EXPECT_EQ(outcome.has_value(), how() != Delivery::consume);
+  if (outcome) {
+    EXPECT_TRUE(std::ranges::equal(read, file.piece(1)));
+  }
+  ASSERT_TRUE(close(content));
+  EXPECT_EQ(fs::exists(data_path(file)), how() == Delivery::keep);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DeliveryTest,
-                         testing::Values(Delivery::keep, Delivery::consume, Delivery::share),
-                         [](const auto& how) -> std::string {
-                           if (how.param == Delivery::keep) return "Keep";
-                           return how.param == Delivery::consume ? "Consume" : "Share";
+                         testing::Combine(testing::Values(Delivery::keep, Delivery::consume,
+                                                          Delivery::share),
+                                          testing::Bool()),
+                         [](const auto& chosen) -> std::string {
+                           const Delivery how = std::get<0>(chosen.param);
+                           const std::string name = how == Delivery::keep      ? "Keep"
+                                                    : how == Delivery::consume ? "Consume"
+                                                                               : "Share";
+                           return name + (std::get<1>(chosen.param) ? "Named" : "");
                          });
 
 class SharedDelivery : public DeliveryFixture {

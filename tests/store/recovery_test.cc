@@ -245,5 +245,34 @@ TEST_F(Recovery, EveryBelievedPieceIsRightAfterKillsAtRandomPoints) {
   EXPECT_GT(most, 0U);
 }
 
+TEST_F(Recovery, ForgetsWhatAnEarlierRunLeftWithoutReadingIt) {
+  start();
+  const TestFile recorded = make_file(4 * kTestPiece, kTestPiece, 1);
+  const TestFile unknown = make_file(4 * kTestPiece, kTestPiece, 2);
+  {
+    const Store content = open(recorded);
+    send_and_wait(content, recorded, 0, 2);
+    ASSERT_TRUE(close(content));
+  }
+  store_.reset();
+  std::ofstream(data_path(unknown), std::ios::binary) << "a file that no row tells of";
+  start();
+  EXPECT_TRUE(forget(unknown.content.id));
+  EXPECT_TRUE(forget(recorded.content.id));
+  EXPECT_TRUE(fs::is_empty(dir_.path("cache/data")));
+  EXPECT_TRUE(open(recorded)->verified().empty());
+}
+
+TEST_F(Recovery, TellsThatAForgottenDataFileCannotBeRemoved) {
+  start();
+  const TestFile file = make_file(kTestPiece, kTestPiece);
+  fs::create_directory(data_path(file));
+  const auto forgotten = forget(file.content.id);
+  ASSERT_FALSE(forgotten);
+  EXPECT_EQ(forgotten.error().code, ErrorCode::disk_io) << forgotten.error().message;
+  fs::remove(data_path(file));
+  EXPECT_NE(open(file), nullptr) << "the name is free again";
+}
+
 }  // namespace
 }  // namespace lanward::test

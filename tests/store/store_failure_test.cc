@@ -92,7 +92,6 @@ TEST_F(StoreFailure, CarriesManySourcesAtOnce) {
           (void)content->write_block(core::PieceIndex{p}, b * core::kBlockBytes, bytes,
                                      t == 0 ? kPeerA : kPeerB, {}, {});
         }
-        if (p % 5 == 0) content->clear_piece(core::PieceIndex{p});
         content->block_hashes(core::PieceIndex{p}, [](const auto&) {});
       }
     });

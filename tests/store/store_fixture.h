@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -24,6 +25,7 @@ class DiskStoreTest : public testing::Test {
     o.workers = 2;
     o.boot_id = boot_;
     o.sync_interval = sync_interval_;
+    o.named_temporaries = named_temporaries_;
     return o;
   }
   void start() {
@@ -53,9 +55,17 @@ class DiskStoreTest : public testing::Test {
   Result<void> purge(const Store& content) {
     return outcome<Result<void>>([&](auto done) { store_->purge(content, std::move(done)); });
   }
-  Result<void> deliver(const Store& content, const std::string& to, ports::Delivery how) {
+  Result<void> deliver(const Store& content, const std::string& to, ports::Delivery how,
+                       const std::vector<core::ByteSpan>& parts = {}) {
     return outcome<Result<void>>(
-        [&](auto done) { store_->deliver(content, to, how, std::move(done)); });
+        [&](auto done) { store_->deliver(content, {to, how, parts}, std::move(done)); });
+  }
+  Result<void> sweep(const std::string& destination, const core::Digest& id) {
+    return outcome<Result<void>>(
+        [&](auto done) { store_->sweep(destination, id, std::move(done)); });
+  }
+  Result<void> forget(const core::Digest& id) {
+    return outcome<Result<void>>([&](auto done) { store_->forget(id, std::move(done)); });
   }
 
   // Feeds pieces [begin, end) and returns whether the content took them.
@@ -99,6 +109,7 @@ class DiskStoreTest : public testing::Test {
   support::TemporaryDirectory dir_;
   std::string boot_ = "boot-1";
   std::chrono::milliseconds sync_interval_{1000};
+  bool named_temporaries_ = false;
   StoreRecord record_;
   std::unique_ptr<store::DiskStore> store_;
 };

@@ -22,7 +22,9 @@ class FakeOrigins final : public ports::OriginSource {
     ports::FactSink facts;
   };
 
-  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts) override {
+  [[nodiscard]] std::unique_ptr<ports::OriginClient> connect(ports::FactSink facts,
+                                                             ports::OriginSettings how) override {
+    settings.push_back(std::move(how));
     return std::make_unique<Client>(*this, std::move(facts));
   }
 
@@ -63,6 +65,8 @@ class FakeOrigins final : public ports::OriginSource {
   std::map<std::pair<int, core::RequestId>, Request> open;
   int requests = 0;
   std::uint64_t bytes_served = 0;
+  std::vector<ports::OriginSettings> settings;  // of every client, in the order of connecting
+  std::string reply_headers;                    // what every client says
 
  private:
   std::pair<core::RequestId, Request> take() {
@@ -87,6 +91,7 @@ class FakeOrigins final : public ports::OriginSource {
     }
     void continue_range(core::RequestId) override {}
     void cancel(core::RequestId id) override { owner_.open.erase({number_, id}); }
+    [[nodiscard]] std::string reply_headers() const override { return owner_.reply_headers; }
 
    private:
     void add(core::RequestId id, Request request) {

@@ -41,7 +41,6 @@ class FakeContent final : public ports::ContentStore {
                     ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override {
     done(fail(ErrorCode::invalid_state, "the fake keeps no bytes"));
   }
-  void clear_piece(core::PieceIndex piece) override { begun_.erase(piece); }
   [[nodiscard]] core::PieceSet verified() const override { return verified_; }
   [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override {
     std::vector<ports::SourceLedger> list;
@@ -126,13 +125,25 @@ class FakeStore final : public ports::PieceStore {
     latest = opened;
     done(std::shared_ptr<ports::ContentStore>(opened));
   }
-  void deliver(const std::shared_ptr<ports::ContentStore>& content, std::string destination,
-               ports::Delivery how, Done done) override {
+  void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
+               Done done) override {
+    if (hold_delivery) {
+      held = [this, content, order, done = std::move(done)]() mutable {
+        hold_delivery = false;
+        deliver(content, std::move(order), std::move(done));
+      };
+      return;
+    }
+    const auto& [destination, how, parts, ticket] = order;
+    if (ticket != nullptr && !ticket->use()) {
+      return done(fail(ErrorCode::cancelled, "not wanted any more"));
+    }
     if (deliver_error) return done(tl::unexpected(*deliver_error));
     if (destination == refused_destination) {
       return done(fail(ErrorCode::destination, "the fake refuses " + destination));
     }
     delivered[destination] = how;
+    delivered_parts[destination] = parts;
     if (how == ports::Delivery::consume) pieces.erase(ids_.at(content.get()));
     if (how == ports::Delivery::share) given_away_.insert(content.get());
     done({});
@@ -148,15 +159,29 @@ class FakeStore final : public ports::PieceStore {
     pieces.erase(ids_.at(content.get()));
     done({});
   }
+  void sweep(std::string destination, const core::Digest&, Done done) override {
+    swept.push_back(std::move(destination));
+    done({});
+  }
+  void forget(const core::Digest& id, Done done) override {
+    ++forgets;
+    pieces.erase(id);
+    done({});
+  }
 
+  bool hold_delivery = false;  // the next one waits for held()
+  ports::Task held;
   int opens = 0;
   int closes = 0;
   int purges = 0;
+  int forgets = 0;
   std::optional<Error> open_error;
   std::optional<Error> deliver_error;
   std::string refused_destination;
   std::map<std::uint32_t, int> bad_pieces;
   std::map<std::string, ports::Delivery> delivered;
+  std::map<std::string, std::vector<core::ByteSpan>> delivered_parts;
+  std::vector<std::string> swept;
   std::map<core::Digest, core::PieceSet> pieces;  // what is in the cache while nobody has it open
   std::shared_ptr<FakeContent> latest;
 

@@ -32,7 +32,28 @@ constexpr std::chrono::seconds kDeadline{30};
   return s;
 }
 
-[[nodiscard]] bool send_all(int fd, std::string_view text) {
+void reset_connection(int fd) {
+  const linger hard{1, 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+}
+
+}  // namespace
+
+int listen_on_loopback(std::uint16_t& port) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (listener < 0) die("socket");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0) die("bind");
+  if (::listen(listener, SOMAXCONN) != 0) die("listen");
+  if (::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) die("port");
+  port = ntohs(address.sin_port);
+  return listener;
+}
+
+bool send_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
     if (n <= 0) return false;
@@ -41,8 +62,7 @@ constexpr std::chrono::seconds kDeadline{30};
   return true;
 }
 
-// Reads up to the blank line; what follows stays in `buffer`. Empty: the connection has ended.
-[[nodiscard]] std::string read_head(int fd, std::string& buffer) {
+std::string read_head(int fd, std::string& buffer) {
   while (true) {
     if (const auto end = buffer.find("\r\n\r\n"); end != std::string::npos) {
       std::string head = buffer.substr(0, end + 2);
@@ -56,7 +76,7 @@ constexpr std::chrono::seconds kDeadline{30};
   }
 }
 
-[[nodiscard]] FaultRequest parse_head(const std::string& head) {
+FaultRequest parse_head(const std::string& head) {
   FaultRequest out;
   const auto line_end = head.find("\r\n");
   const std::string line = head.substr(0, line_end);
@@ -76,13 +96,6 @@ constexpr std::chrono::seconds kDeadline{30};
   }
   return out;
 }
-
-void reset_connection(int fd) {
-  const linger hard{1, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-}
-
-}  // namespace
 
 Content make_content(std::size_t size, std::uint64_t seed) {
   std::string bytes(size, '\0');
@@ -153,16 +166,7 @@ FaultReply honest_reply(const FaultRequest& request, const Content& content,
 }
 
 FaultOrigin::FaultOrigin() {
-  listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (listener_ < 0) die("socket");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0) die("bind");
-  if (::listen(listener_, SOMAXCONN) != 0) die("listen");
-  if (::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) die("port");
-  port_ = ntohs(address.sin_port);
+  listener_ = listen_on_loopback(port_);
   accepter_ = std::thread([this] { accept_loop(); });
 }
 

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -32,6 +33,13 @@ struct FaultRequest {
   // Of "Range: bytes=a-b": a and b.
   [[nodiscard]] std::optional<std::pair<std::uint64_t, std::uint64_t>> range() const;
 };
+
+// Of any server on loopback. Ends the process when there is no socket to be had.
+[[nodiscard]] int listen_on_loopback(std::uint16_t& port);
+// Up to the blank line; what follows stays in `buffer`. Empty: the connection has ended.
+[[nodiscard]] std::string read_head(int fd, std::string& buffer);
+[[nodiscard]] FaultRequest parse_head(const std::string& head);
+[[nodiscard]] bool send_all(int fd, std::string_view text);
 
 struct FaultReply {
   enum class Framing : std::uint8_t { length, chunked, until_close };

@@ -16,9 +16,25 @@ namespace lanward {
 // Version of the library, "MAJOR.MINOR.PATCH".
 [[nodiscard]] const char* version() noexcept;
 
+// Limits of the queue; the defaults are the published ones.
+struct QueueLimits {
+  std::uint32_t jobs_max = 300;  // that are not final
+  std::uint32_t files_per_job_max = 200;
+  std::uint32_t ranges_per_file_max = 500;
+  std::chrono::hours job_age_max{30 * 24};  // older jobs are cancelled (job_too_old)
+};
+
 struct EngineOptions {
+  // Directory of the job queue (jobs.sqlite); created if missing. One engine at a time may own it.
+  // Empty: jobs end with the engine.
+  std::string state_directory = {};
   // Directory of the piece cache; created if missing. One engine at a time may own it.
+  // Empty: "cache" in the state directory.
   std::string cache_directory = {};
+  // False: the queue can be read and changed, but nothing is transferred and no socket is opened.
+  // Resumed jobs are queued for the next engine that runs them.
+  bool run_jobs = true;
+  QueueLimits limits = {};
   // Keep delivered content in the cache (complete() clones or copies). False: complete() moves the
   // data file to its destination where the file system allows it and the cache forgets the content;
   // a shared file is then served from its destination, as long as nobody changes it.
@@ -35,8 +51,10 @@ struct EngineOptions {
 // Any thread, but not from inside a callback.
 class Engine {
  public:
-  // Opens the cache and starts the engine. Errors: invalid_argument, in_use (another engine owns
-  // the cache directory), disk_io, disk_full, network (the listen address cannot be bound).
+  // Opens the queue and the cache and starts the engine; jobs that were running go on. Errors:
+  // invalid_argument, in_use (another engine owns the state or the cache directory), state_damaged
+  // (the database is left as it is), disk_io, disk_full, network (the listen address cannot be
+  // bound).
   [[nodiscard]] static Result<Engine> open(const EngineOptions& options);
 
   Engine(Engine&&) noexcept;
@@ -44,10 +62,14 @@ class Engine {
   ~Engine();
 
   // Creates a suspended job. `callback` may be empty. Errors: invalid_argument for a display name
-  // over 256 characters.
+  // over 256 bytes, too_many_jobs, disk_full, disk_io.
   [[nodiscard]] Result<Job> create_job(std::string display_name, JobCallback callback = {});
+  // Errors: job_not_found.
   [[nodiscard]] Result<Job> get_job(const JobId& id) const;
-  [[nodiscard]] std::vector<JobId> jobs() const;
+  // Of every job that is not final, in the order of creation; with `final_too` also those that
+  // ended and are not yet forgotten.
+  [[nodiscard]] std::vector<JobId> jobs(bool final_too = false) const;
+  [[nodiscard]] Result<std::vector<JobStatus>> list(bool final_too = false) const;
 
   // Port on which peers are accepted; nothing when peers are disabled.
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const;

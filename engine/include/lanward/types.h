@@ -5,6 +5,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,102 @@ struct JobId {
 };
 // 8-4-4-4-12 lower-case hexadecimal.
 [[nodiscard]] std::string to_string(const JobId& id);
+// The inverse; upper case and surrounding braces are understood. Nothing if it is no identifier.
+[[nodiscard]] std::optional<JobId> parse_job_id(std::string_view text);
+
+// Position of a file in its job, in the order of adding.
+struct FileId {
+  std::uint32_t value = 0;
+  friend auto operator<=>(const FileId&, const FileId&) = default;
+};
+
+// Values of the published BG_JOB_TYPE. There are only downloads.
+enum class JobType : std::uint8_t { download = 0 };
+
+// Values of the published BG_JOB_PRIORITY. As in Delivery Optimization there are two kinds only:
+// foreground and the others, which are all alike. While a foreground job is moving bytes the others
+// leave it the bandwidth.
+enum class Priority : std::uint8_t { foreground = 0, high = 1, normal = 2, low = 3 };
+[[nodiscard]] const char* to_string(Priority priority) noexcept;
+
+// Bytes of a file. `length` 0 is no range; kToEnd means up to the end of the file.
+struct ByteRange {
+  static constexpr std::uint64_t kToEnd = ~std::uint64_t{0};
+  std::uint64_t offset = 0;
+  std::uint64_t length = kToEnd;
+  friend bool operator==(const ByteRange&, const ByteRange&) = default;
+};
+
+// Which events are told, a set of the published BG_NOTIFY values.
+struct NotifyFlags {
+  static constexpr std::uint32_t kTransferred = 0x1;       // the job became transferred
+  static constexpr std::uint32_t kError = 0x2;             // the job became error
+  static constexpr std::uint32_t kDisable = 0x4;           // nothing, whatever else is set
+  static constexpr std::uint32_t kModification = 0x8;      // any other change, and progress
+  static constexpr std::uint32_t kFileTransferred = 0x10;  // one of the files is complete
+  static constexpr std::uint32_t kAll = 0x1b;
+};
+
+// When bytes may cost money: values of the published BITS_JOB_TRANSFER_POLICY. Kept with the job
+// and reported; which networks it applies to is not decided yet (docs/api.md).
+enum class CostPolicy : std::uint32_t {
+  always = 0x800000ff,
+  not_roaming = 0x8000007f,
+  no_surcharge = 0x8000006f,
+  standard = 0x80000067,
+  unrestricted = 0x80000021,
+};
+
+// How origins are reached. Values of the published BG_JOB_PROXY_USAGE.
+struct ProxySettings {
+  enum class Usage : std::uint8_t {
+    preconfig = 0,   // http_proxy, https_proxy, no_proxy of the environment
+    none = 1,        // never a proxy
+    use = 2,         // `proxy`, except for the hosts of `bypass`
+    autodetect = 3,  // as preconfig: nothing else is detected
+  };
+  Usage usage = Usage::preconfig;
+  std::string proxy = {};   // URL of the proxy (http, https, socks5h)
+  std::string bypass = {};  // comma-separated host names
+  friend bool operator==(const ProxySettings&, const ProxySettings&) = default;
+};
+
+struct JobTimes {
+  std::chrono::system_clock::time_point created{};
+  std::chrono::system_clock::time_point modified{};  // bytes moved, a property or the state changed
+  std::optional<std::chrono::system_clock::time_point> transferred{};  // when it last became so
+};
+
+// Values of the published DownloadMode: where bytes of a file may come from.
+enum class DownloadMode : std::uint8_t { cdn_only = 0, lan = 1, group = 2, internet = 3 };
+
+// Values of the published SwarmStatus.
+enum class SwarmStatus : std::uint8_t { downloading = 0, complete = 1, caching = 2, paused = 3 };
+
+// The figures of one file as the published DOSwarmStats has them. All peers count as LAN peers.
+struct SwarmStats {
+  std::string file_id = {};  // infohash in hexadecimal; without a manifest the id of the request
+  std::string source_url = {};
+  std::uint64_t file_bytes = 0;
+  std::uint64_t downloaded_bytes = 0;  // payload received, from whatever source
+  std::uint64_t from_http_bytes = 0;
+  std::uint64_t from_cache_host_bytes = 0;  // through a cache host ("Doinc")
+  std::uint64_t from_lan_peers_bytes = 0;
+  std::uint64_t from_group_peers_bytes = 0;
+  std::uint64_t from_internet_peers_bytes = 0;
+  std::uint64_t to_lan_peers_bytes = 0;
+  std::uint64_t to_group_peers_bytes = 0;
+  std::uint64_t to_internet_peers_bytes = 0;
+  std::uint32_t http_connections = 0;
+  std::uint32_t cache_host_connections = 0;
+  std::uint32_t lan_connections = 0;
+  std::uint32_t group_connections = 0;
+  std::uint32_t internet_connections = 0;
+  std::chrono::milliseconds duration{0};  // time spent transferring, in this run of the engine
+  DownloadMode mode = DownloadMode::lan;
+  SwarmStatus status = SwarmStatus::paused;
+  bool background = true;
+};
 
 // The job states of Delivery Optimization; the values are the published ones.
 enum class JobState : std::uint8_t {

@@ -1,0 +1,37 @@
+// Options that several commands have, defined once.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/cli/options.h"
+
+namespace lanward::cli {
+
+// Longer than any machine stays up; keeps deadlines far from the end of the clock.
+inline constexpr std::int64_t kSecondsMax = 10LL * 365 * 24 * 3600;
+
+[[nodiscard]] std::optional<std::int64_t> parse_whole(std::string_view text);
+
+// The type of each value in the help is `type`.
+void add_list(CLI::App& app, const char* name, std::vector<std::string>& values, const char* type,
+              const char* help, const CLI::Validator& check = {});
+
+// What describes one file: SOURCE, -o and where its bytes may come from.
+void add_file_options(CLI::App& app, FileOptions& options);
+void add_listen_option(CLI::App& app, std::string& listen);
+void add_json_option(CLI::App& app, bool& json);
+
+// Combinations that cannot work together; empty when there is none.
+[[nodiscard]] std::string contradiction_of(const FileOptions& options);
+
+// `jobs` with its commands.
+CLI::App& add_jobs(CLI::App& app, JobsOptions& options);
+// Likewise for what was parsed; empties and combinations.
+[[nodiscard]] std::string contradiction_of(const JobsOptions& options);
+
+}  // namespace lanward::cli

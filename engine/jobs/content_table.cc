@@ -1,0 +1,32 @@
+#include "engine/jobs/content_table.h"
+
+#include "engine/jobs/download.h"
+
+namespace lanward::jobs {
+
+ContentTable::ContentTable() = default;
+ContentTable::~ContentTable() = default;
+
+void ContentTable::release(const core::Digest& id) {
+  const auto it = references_.find(id);
+  if (it != references_.end() && --it->second == 0) references_.erase(it);
+}
+
+std::uint32_t ContentTable::references(const core::Digest& id) const {
+  const auto it = references_.find(id);
+  return it == references_.end() ? 0 : it->second;
+}
+
+Download& ContentTable::download(const core::Digest& id,
+                                 const std::function<std::unique_ptr<Download>()>& make) {
+  std::unique_ptr<Download>& slot = downloads_[id];
+  if (slot == nullptr) slot = make();
+  return *slot;
+}
+
+void ContentTable::sweep(const core::Digest& id) {
+  const auto it = downloads_.find(id);
+  if (it != downloads_.end() && it->second->phase() == Download::Phase::ended) downloads_.erase(it);
+}
+
+}  // namespace lanward::jobs

@@ -1,0 +1,41 @@
+// Which contents the jobs of an engine refer to, and the downloads that are under way.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "engine/core/content.h"
+#include "engine/core/units.h"
+
+namespace lanward::jobs {
+
+class Download;
+
+// Loop thread only.
+class ContentTable {
+ public:
+  ContentTable();
+  ~ContentTable();
+  ContentTable(const ContentTable&) = delete;
+  ContentTable& operator=(const ContentTable&) = delete;
+
+  // A reference keeps the pieces of a content: a job that is not final has a file of it.
+  void refer(const core::Digest& id) { ++references_[id]; }
+  void release(const core::Digest& id);
+  [[nodiscard]] bool referred(const core::Digest& id) const { return references_.contains(id); }
+  [[nodiscard]] std::uint32_t references(const core::Digest& id) const;
+
+  // The download of this content; made by `make` if there is none.
+  [[nodiscard]] Download& download(const core::Digest& id,
+                                   const std::function<std::unique_ptr<Download>()>& make);
+  // Drops the download if it has ended. Not from inside a call to it.
+  void sweep(const core::Digest& id);
+
+ private:
+  std::map<core::Digest, std::uint32_t> references_;
+  std::map<core::Digest, std::unique_ptr<Download>> downloads_;
+};
+
+}  // namespace lanward::jobs

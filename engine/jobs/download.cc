@@ -1,0 +1,459 @@
+#include "engine/jobs/download.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+#include <variant>
+
+#include "engine/core/overloaded.h"
+
+namespace lanward::jobs {
+namespace {
+
+// A step of the core that asks for more than this is spinning: a range per piece of the longest
+// file that a manifest may describe would still fit.
+constexpr std::size_t kCommandsPerStepMax = std::size_t{1} << 26U;
+
+// Origins used at once or as fall-backs: what a manifest and a command line may reasonably list.
+constexpr std::size_t kOriginsMax = 64;
+
+// What is wanted or there already: the scheduler need not fetch anything else.
+core::PieceSet not_to_fetch(const core::PieceSet& have, const core::PieceSet& wanted) {
+  core::PieceSet set = have;
+  for (auto p = wanted.next_missing(core::PieceIndex{0}); p; p = wanted.next_missing(*p + 1)) {
+    set.insert(*p);
+  }
+  return set;
+}
+
+// True if that changed `set`.
+bool unite(core::PieceSet& set, const core::PieceSet& more) {
+  bool grown = false;
+  for (auto p = more.next(core::PieceIndex{0}); p; p = more.next(*p + 1)) {
+    grown = set.insert(*p) || grown;
+  }
+  return grown;
+}
+
+}  // namespace
+
+Download::Download(const Ports& ports, const EngineSettings& settings, ContentTable& table,
+                   Plan plan, core::Seed seed)
+    : ports_(ports),
+      settings_(settings),
+      table_(table),
+      plan_(std::move(plan)),
+      seed_(seed),
+      verified_(plan_.content.layout.piece_count()),
+      timer_(ports_.loop.make_timer([this] { on_fact(core::Tick{}); })) {}
+
+Download::~Download() {
+  life_.reset();
+  run_.reset();
+  client_.reset();
+  member_.reset();
+  if (store_ != nullptr) ports_.store.close(store_, [](const Result<void>&) {});
+}
+
+// ---- holders -----------------------------------------------------------------------------------
+
+void Download::join(Holder& holder, const core::PieceSet& wanted) {
+  holders_.push_back(&holder);
+  const bool more = unite(plan_.wanted, wanted);
+  priority_changed();
+  switch (phase_) {
+    case Phase::ended:
+    case Phase::failed:
+      return open();
+    case Phase::stopping:
+      again_ = true;
+      return;
+    case Phase::opening:
+      return;
+    case Phase::transferring:
+    case Phase::transferred:
+      if (!more) return tell_holders();
+      // The scheduler plans for what was wanted at its start.
+      again_ = true;
+      return halt(Phase::ended);
+  }
+}
+
+void Download::leave(Holder& holder, bool purge, ports::Task done) {
+  std::erase(holders_, &holder);
+  if (!holders_.empty()) {
+    priority_changed();
+    return done();
+  }
+  again_ = false;
+  purge_ = purge_ || purge;
+  if (phase_ == Phase::ended || (phase_ == Phase::failed && !purge)) {
+    phase_ = Phase::ended;
+    on_loop([this] { table_.sweep(plan_.content.id); })();
+    return done();
+  }
+  stopped_.push_back(std::move(done));
+  if (phase_ != Phase::stopping) halt(Phase::ended);
+  after_stop_ = Phase::ended;
+}
+
+void Download::priority_changed() {
+  const bool background = std::all_of(holders_.begin(), holders_.end(),
+                                      [](const Holder* h) { return h->is_background(); });
+  if (std::exchange(background_, background) == background) return;
+  if (phase_ == Phase::transferring) on_fact(core::OriginPriority{.background = background_});
+}
+
+// ---- life --------------------------------------------------------------------------------------
+
+void Download::open() {
+  again_ = false;
+  error_.reset();
+  run_ = std::make_shared<char>();
+  opening_ = true;
+  enter(Phase::opening);
+  ports_.store.open(plan_.content, fact_sink(),
+                    [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_),
+                     &store = ports_.store](Result<std::shared_ptr<ports::ContentStore>> opened) {
+                      loop.post([this, life, &store, opened = std::move(opened)]() mutable {
+                        if (!life.expired()) return on_opened(std::move(opened));
+                        if (opened) store.close(*opened, [](const Result<void>&) {});
+                      });
+                    });
+}
+
+void Download::on_opened(Result<std::shared_ptr<ports::ContentStore>> opened) {
+  opening_ = false;
+  if (opened) store_ = std::move(*opened);
+  if (phase_ == Phase::stopping) return release_content();
+  if (!opened) return fail_with(opened.error());
+  begin_transfer();
+}
+
+void Download::begin_transfer() {
+  verified_ = store_->verified();
+  if (!std::exchange(cache_counted_, true)) cached_bytes_ = verified_bytes(plan_.wanted);
+
+  if (plan_.use_origin && plan_.manifest) {
+    for (const std::string& seed : plan_.manifest->web_seeds) {
+      const bool known = std::find(plan_.urls.begin(), plan_.urls.end(), seed) != plan_.urls.end();
+      if (!known && plan_.urls.size() < kOriginsMax) plan_.urls.push_back(seed);
+    }
+  }
+  const bool peers = plan_.use_peers && ports_.swarm != nullptr && plan_.manifest &&
+                     plan_.content.layout.piece_count() > 0;
+  core::SchedulerOptions options{.policy = settings_.policy,
+                                 .have = not_to_fetch(verified_, plan_.wanted),
+                                 .origins = {},
+                                 .peers_possible = peers,
+                                 .peers_expected = peers && !plan_.peers.empty()};
+  if (plan_.use_origin) options.origins = plan_.urls;
+  if (options.origins.empty() && !peers && !options.have.full()) {
+    return fail_with({ErrorCode::invalid_argument,
+                      plan_.name + ": there is no origin and no peer to fetch from"});
+  }
+  for (std::uint32_t i = 0; i < options.origins.size(); ++i) {
+    sources_[core::SourceId{i}].name = options.origins[i];
+  }
+  client_ = ports_.origins.connect(fact_sink(), plan_.origin);
+  if (peers) {
+    member_ = ports_.swarm->join({.manifest = *plan_.manifest,
+                                  .store = store_,
+                                  .peers = plan_.peers,
+                                  .trackers = plan_.trackers},
+                                 fact_sink());
+  }
+  scheduler_ = std::make_unique<core::Scheduler>(plan_.content, std::move(options), seed_,
+                                                 ports_.loop.now());
+  if (background_) scheduler_->handle(core::OriginPriority{.background = true}, ports_.loop.now());
+  enter(Phase::transferring);
+  drive();
+}
+
+// ---- facts and commands ------------------------------------------------------------------------
+
+ports::FactSink Download::fact_sink() {
+  return [this, &loop = ports_.loop, run = std::weak_ptr<char>(run_)](core::Event event) {
+    loop.post([this, run, event = std::move(event)] {
+      if (!run.expired()) on_fact(event);
+    });
+  };
+}
+
+ports::Task Download::on_loop(ports::Task task) {
+  return
+      [&loop = ports_.loop, life = std::weak_ptr<char>(life_), task = std::move(task)]() mutable {
+        loop.post([life, task = std::move(task)]() mutable {
+          if (!life.expired()) task();
+        });
+      };
+}
+
+void Download::on_fact(const core::Event& event) {
+  note(event);
+  if (phase_ != Phase::transferring) return;
+  scheduler_->handle(event, ports_.loop.now());
+  drive();
+}
+
+// What is shown to people, and the one fixed route: a verified piece is offered to peers.
+void Download::note(const core::Event& event) {
+  std::visit(core::Overloaded{
+                 [&](const core::PieceVerified& f) {
+                   verified_.insert(f.piece);
+                   if (member_ != nullptr) member_->announce(f.piece);
+                   if (holders_.size() > 1) tell_holders();  // one may want no more than it has
+                 },
+                 [&](const core::PeerJoined& f) {
+                   SourceRecord& peer = sources_[f.peer];
+                   peer.name = f.address;
+                   peer.joined = true;
+                 },
+                 [&](const core::PeerProgressed& f) { sources_[f.peer].swarm = f; },
+                 [&](const core::PeerLeft& f) { sources_[f.peer].joined = false; },
+                 [&](const core::RangeFinished&) { --requests_in_flight_; },
+                 [&](const core::RequestFailed&) { --requests_in_flight_; },
+                 [](const auto&) {},
+             },
+             event);
+}
+
+void Download::drive() {
+  const core::Instant now = ports_.loop.now();
+  for (std::size_t n = 0; auto command = scheduler_->poll_command(now); ++n) {
+    if (n == kCommandsPerStepMax) {
+      return fail_with({ErrorCode::internal,
+                        "the scheduler asks for more than a step can need; please report it"});
+    }
+    execute(*command);
+    if (phase_ != Phase::transferring) return;  // it gave up
+  }
+  if (scheduler_->complete()) {
+    timer_->disarm();
+    last_headers_ = client_->reply_headers();
+    client_.reset();
+    requests_in_flight_ = 0;
+    set_error(std::nullopt);
+    return enter(Phase::transferred);
+  }
+  if (const auto at = scheduler_->next_wakeup()) timer_->arm(*at);
+}
+
+void Download::execute(const core::Command& command) {
+  std::visit(core::Overloaded{
+                 [&](const core::FetchRange& c) { fetch_range(c); },
+                 [&](const core::CancelRequest& c) {
+                   --requests_in_flight_;
+                   client_->cancel(c.request);
+                 },
+                 [&](const core::AllowFromPeers& c) {
+                   if (member_ != nullptr) member_->allow(c.pieces);
+                 },
+                 [&](const core::ReserveForOrigin& c) {
+                   if (member_ != nullptr) member_->reserve(c.pieces);
+                 },
+                 [&](const core::BanSource& c) {
+                   sources_[c.source].banned = true;
+                   if (core::is_peer(c.source) && member_ != nullptr) member_->ban(c.source);
+                 },
+                 [&](const core::SendMessage& c) {
+                   if (member_ != nullptr) member_->send(c.to, c.message);
+                 },
+                 [&](const core::ConnectPeer& c) {
+                   if (member_ != nullptr) member_->connect(c.endpoint);
+                 },
+                 [&](const core::GiveUp& c) { fail_with(c.error); },
+                 [&](const core::ReportTransient& c) { set_error(c.error); },
+                 [&](const core::ClearTransient&) { set_error(std::nullopt); },
+             },
+             command);
+}
+
+void Download::fetch_range(const core::FetchRange& command) {
+  const std::string& url = sources_[command.origin].name;
+  ++requests_in_flight_;
+  // The client outlives its requests and every sink dies before the client does.
+  ports::OriginClient* const client = client_.get();
+  std::unique_ptr<ports::RangeSink> sink =
+      store_->open_range(command.origin, command.span,
+                         [client, request = command.request] { client->continue_range(request); });
+  client_->fetch_range(command.request,
+                       {.url = url,
+                        .span = command.span,
+                        .total = plan_.content.layout.size(),
+                        .validator = url == plan_.validated_url ? plan_.validator : std::string(),
+                        .whole_file = command.whole_file},
+                       std::move(sink));
+}
+
+// ---- delivery ----------------------------------------------------------------------------------
+
+void Download::deliver(const Holder& holder, Handover handover,
+                       ports::MoveFunction<void(Result<void>)> done) {
+  const bool alone = holders_.size() == 1 && holders_.front() == &holder &&
+                     table_.references(plan_.content.id) <= 1;
+  const auto how = !handover.give || !alone || !handover.parts.empty() ? ports::Delivery::keep
+                   : handover.share                                    ? ports::Delivery::share
+                                                                       : ports::Delivery::consume;
+  auto hand_over = [this, how, handover = std::move(handover), done = std::move(done)]() mutable {
+    auto delivered = [this, how, done = std::move(done)](Result<void> result) mutable {
+      if (result && how == ports::Delivery::consume) {
+        fold_ledger();
+        store_.reset();
+      }
+      done(std::move(result));
+    };
+    ports_.store.deliver(
+        store_,
+        {.destination = std::move(handover.destination),
+         .how = how,
+         .parts = std::move(handover.parts),
+         .ticket = std::move(handover.ticket)},
+        [&loop = ports_.loop, life = std::weak_ptr<char>(life_),
+         delivered = std::move(delivered)](Result<void> result) mutable {
+          loop.post([life, result = std::move(result), delivered = std::move(delivered)]() mutable {
+            if (!life.expired()) delivered(std::move(result));
+          });
+        });
+  };
+  // A file that is given away must not be read for peers any more.
+  if (how == ports::Delivery::consume) return leave_swarm(std::move(hand_over));
+  hand_over();
+}
+
+// ---- ends --------------------------------------------------------------------------------------
+
+void Download::fail_with(Error error) {
+  error_ = std::move(error);
+  again_ = false;
+  halt(Phase::failed);
+}
+
+void Download::halt(Phase after) {
+  after_stop_ = after;
+  run_.reset();
+  if (client_ != nullptr) last_headers_ = client_->reply_headers();
+  client_.reset();
+  requests_in_flight_ = 0;
+  timer_->disarm();
+  phase_ = Phase::stopping;
+  leave_swarm([this] { release_content(); });
+}
+
+void Download::leave_swarm(ports::Task then) {
+  for (auto& [id, record] : sources_) record.joined = false;
+  if (member_ == nullptr) return then();
+  ports::SwarmMember* const member = member_.get();
+  member->leave(on_loop([this, then = std::move(then)]() mutable {
+    member_.reset();
+    then();
+  }));
+}
+
+void Download::release_content() {
+  if (opening_) return;  // on_opened comes back here
+  const bool purge = std::exchange(purge_, false) && !table_.referred(plan_.content.id);
+  auto released = [task = on_loop([this] {
+                     fold_ledger();
+                     store_.reset();
+                     finish_stop();
+                   })](const Result<void>&) mutable { task(); };
+  // Closing decides what becomes of unfinished pieces: only then the figures are final.
+  if (store_ != nullptr && purge) return ports_.store.purge(store_, std::move(released));
+  if (store_ != nullptr) return ports_.store.close(store_, std::move(released));
+  if (purge) return ports_.store.forget(plan_.content.id, std::move(released));
+  finish_stop();
+}
+
+void Download::finish_stop() {
+  if (purge_) return release_content();  // asked for while it was closing
+  run_.reset();
+  scheduler_.reset();
+  if (again_) return open();
+  enter(after_stop_);
+  for (ports::Task& task : std::exchange(stopped_, {})) task();
+  if (holders_.empty()) on_loop([this] { table_.sweep(plan_.content.id); })();
+}
+
+// The ids of the sources end with the opening of the content; their figures do not.
+void Download::fold_ledger() {
+  add_present_sources(former_sources_);
+  sources_.clear();
+}
+
+void Download::set_error(std::optional<Error> error) {
+  if (error_ == error) return;
+  error_ = std::move(error);
+  tell_holders();
+}
+
+void Download::enter(Phase phase) {
+  phase_ = phase;
+  tell_holders();
+}
+
+void Download::tell_holders() {
+  on_loop([this] {
+    for (Holder* holder : std::vector<Holder*>(holders_)) {
+      // One may leave, or make another leave.
+      if (std::find(holders_.begin(), holders_.end(), holder) != holders_.end()) {
+        holder->download_changed();
+      }
+    }
+  })();
+}
+
+// ---- figures -----------------------------------------------------------------------------------
+
+bool Download::has(const core::PieceSet& pieces) const {
+  for (std::size_t i = 0; i < pieces.words().size(); ++i) {
+    if ((pieces.words()[i] & ~verified_.words()[i]) != 0) return false;
+  }
+  return true;
+}
+
+std::uint64_t Download::verified_bytes(const core::PieceSet& pieces) const {
+  std::uint64_t bytes = 0;
+  for (auto p = verified_.next(core::PieceIndex{0}); p; p = verified_.next(*p + 1)) {
+    if (pieces.contains(*p)) bytes += plan_.content.layout.size_of(*p);
+  }
+  return bytes;
+}
+
+std::uint32_t Download::peers_connected() const {
+  return static_cast<std::uint32_t>(std::count_if(
+      sources_.begin(), sources_.end(), [](const auto& entry) { return entry.second.joined; }));
+}
+
+std::string Download::response_headers() const {
+  return client_ != nullptr ? client_->reply_headers() : last_headers_;
+}
+
+void Download::add_present_sources(std::vector<SourceStats>& list) const {
+  std::map<core::SourceId, ports::SourceLedger> given;
+  if (store_ != nullptr) {
+    for (const ports::SourceLedger& entry : store_->ledger()) given[entry.source] = entry;
+  }
+  for (const auto& [id, record] : sources_) {
+    const SourceKind kind = core::is_peer(id) ? SourceKind::peer : SourceKind::origin;
+    const std::string& name = record.name;
+    const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
+      return s.kind == kind && s.name == name;
+    });
+    SourceStats& stats = known != list.end()
+                             ? *known
+                             : list.emplace_back(SourceStats{.kind = kind, .name = record.name});
+    stats.received_bytes += given[id].received.value + record.swarm.wasted.value;
+    stats.wasted_bytes += given[id].wasted.value + record.swarm.wasted.value;
+    stats.served_bytes += record.swarm.served.value;
+    stats.banned = stats.banned || record.banned;
+  }
+}
+
+std::vector<SourceStats> Download::sources() const {
+  std::vector<SourceStats> list = former_sources_;
+  add_present_sources(list);
+  return list;
+}
+
+}  // namespace lanward::jobs

@@ -1,0 +1,176 @@
+// One content on its way, for all the files of jobs that want it: drives the pure core with facts
+// from the ports and carries its commands to them. Routes; decides nothing.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <lanward/error.h>
+#include <lanward/types.h>
+
+#include "engine/core/content.h"
+#include "engine/core/events.h"
+#include "engine/core/piece_set.h"
+#include "engine/core/scheduler.h"
+#include "engine/core/units.h"
+#include "engine/jobs/content_table.h"
+#include "engine/jobs/ports.h"
+#include "engine/ports/content_store.h"
+#include "engine/ports/delivery_ticket.h"
+#include "engine/ports/loop.h"
+#include "engine/ports/origin.h"
+#include "engine/ports/swarm.h"
+
+namespace lanward::jobs {
+
+// Loop thread only.
+class Download {
+ public:
+  enum class Phase : std::uint8_t {
+    opening,       // the content in the cache
+    transferring,  // bytes move
+    transferred,   // what is wanted is verified; served to peers
+    failed,        // error() tells why; nothing is in use
+    stopping,      // leaving the ports
+    ended,         // nothing is in use and nobody wants it
+  };
+
+  // What the first holder knows. Later holders may widen `wanted` only.
+  struct Plan {
+    core::Content content;
+    std::optional<core::Manifest> manifest;
+    std::vector<std::string> urls;
+    std::string validated_url;  // the origin that told the validator
+    std::string validator;
+    std::vector<std::string> peers;
+    std::vector<std::string> trackers;
+    bool use_origin = true;
+    bool use_peers = true;
+    core::PieceSet wanted;  // full: all
+    ports::OriginSettings origin;
+    std::string name;  // for messages
+  };
+
+  // A file that wants the content.
+  class Holder {
+   public:
+    // The phase, the error or the figures' rate of change are different now. Never called from
+    // inside a call to the download.
+    virtual void download_changed() = 0;
+    [[nodiscard]] virtual bool is_background() const = 0;
+
+   protected:
+    ~Holder() = default;
+  };
+
+  Download(const Ports& ports, const EngineSettings& settings, ContentTable& table, Plan plan,
+           core::Seed seed);
+  ~Download();
+  Download(const Download&) = delete;
+  Download& operator=(const Download&) = delete;
+
+  void join(Holder& holder, const core::PieceSet& wanted);
+  // With the last holder the transfer ends; with `purge` the pieces go too, unless another job
+  // refers to the content. `done` is called when the ports are left, possibly at once.
+  void leave(Holder& holder, bool purge, ports::Task done);
+
+  // Puts the file, or its parts, at the destination. The cache gives its copy away only if `give`
+  // and nobody else holds the content. REQUIRES: has(the pieces of the parts).
+  struct Handover {
+    std::string destination;
+    std::vector<core::ByteSpan> parts;
+    bool give = false;   // the cache need not keep it
+    bool share = false;  // but go on serving it
+    std::shared_ptr<ports::DeliveryTicket> ticket;
+  };
+  void deliver(const Holder& holder, Handover handover,
+               ports::MoveFunction<void(Result<void>)> done);
+
+  // A holder's priority has changed. Requests of a content that only background files want make way
+  // for those of others.
+  void priority_changed();
+
+  [[nodiscard]] Phase phase() const { return phase_; }
+  // Why it failed, or what it is waiting out.
+  [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+  [[nodiscard]] const core::Content& content() const { return plan_.content; }
+  [[nodiscard]] bool has(const core::PieceSet& pieces) const;
+  [[nodiscard]] std::uint64_t verified_bytes(const core::PieceSet& pieces) const;
+  [[nodiscard]] std::uint64_t cached_bytes() const { return cached_bytes_; }
+  [[nodiscard]] std::uint32_t peers_connected() const;
+  [[nodiscard]] std::uint32_t requests_in_flight() const { return requests_in_flight_; }
+  [[nodiscard]] std::vector<SourceStats> sources() const;
+  [[nodiscard]] std::string response_headers() const;
+  // Null unless the content is open.
+  [[nodiscard]] const std::shared_ptr<ports::ContentStore>& store() const { return store_; }
+
+ private:
+  // One source in the present opening of the content. The store knows what it was given; what
+  // never got that far the swarm tells.
+  struct SourceRecord {
+    std::string name;
+    core::PeerProgressed swarm;
+    bool joined = false;
+    bool banned = false;
+  };
+
+  [[nodiscard]] ports::FactSink fact_sink();
+  [[nodiscard]] ports::Task on_loop(ports::Task task);
+  void open();
+  void on_opened(Result<std::shared_ptr<ports::ContentStore>> opened);
+  void begin_transfer();
+  void on_fact(const core::Event& event);
+  void note(const core::Event& event);
+  void drive();
+  void execute(const core::Command& command);
+  void fetch_range(const core::FetchRange& command);
+  void fail_with(Error error);
+  void halt(Phase after);
+  void set_error(std::optional<Error> error);
+  void enter(Phase phase);
+  void tell_holders();
+  void leave_swarm(ports::Task then);
+  void release_content();
+  void finish_stop();
+  void fold_ledger();
+  void add_present_sources(std::vector<SourceStats>& list) const;
+
+  const Ports& ports_;
+  const EngineSettings& settings_;
+  ContentTable& table_;
+  Plan plan_;
+  const core::Seed seed_;
+
+  Phase phase_ = Phase::ended;
+  std::optional<Error> error_;
+  std::vector<Holder*> holders_;
+  core::PieceSet verified_;
+  bool cache_counted_ = false;
+  std::uint64_t cached_bytes_ = 0;
+  std::uint32_t requests_in_flight_ = 0;
+  bool background_ = false;
+
+  std::unique_ptr<ports::Timer> timer_;
+  std::unique_ptr<core::Scheduler> scheduler_;
+  std::unique_ptr<ports::OriginClient> client_;
+  std::unique_ptr<ports::SwarmMember> member_;
+  std::shared_ptr<ports::ContentStore> store_;
+  std::map<core::SourceId, SourceRecord> sources_;
+  std::vector<SourceStats> former_sources_;  // of earlier openings
+  std::string last_headers_;
+
+  // Tokens let late calls find out that what they belong to has ended: the object, or this run.
+  std::shared_ptr<char> life_ = std::make_shared<char>();
+  std::shared_ptr<char> run_;
+  bool opening_ = false;  // the store has not answered open() yet
+  bool purge_ = false;
+  bool again_ = false;  // stopped only to start with more wanted, or for a new holder
+  Phase after_stop_ = Phase::ended;
+  std::vector<ports::Task> stopped_;  // whom to tell
+};
+
+}  // namespace lanward::jobs

@@ -217,8 +217,11 @@ void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
   transfer->restore(record);
   if (final_ == JobState::acknowledged) transfer->disown();
   const bool complete = transfer->is_transferred();
-  files_.push_back(
-      {.transfer = std::move(transfer), .record = std::move(record), .reported = complete});
+  const bool known = transfer->knows_content();
+  files_.push_back({.transfer = std::move(transfer),
+                    .record = std::move(record),
+                    .reported = complete,
+                    .known = known});
 }
 
 void Job::resume(Done done) {
@@ -429,9 +432,10 @@ void Job::sweep() {
 }
 
 void Job::close(ports::Task done) {
-  running_ = false;
+  closing_ = true;  // nothing is started any more; a job that runs goes on with the next engine
   progress_timer_->disarm();
   watch_timer_->disarm();
+  persist();
   const auto one_less = countdown(files_.size() + 1, std::move(done));
   for (File& file : files_) file.transfer->stop(one_less);
   one_less();

@@ -92,6 +92,7 @@ class Job {
     ports::FileRecord record;
     bool dropped = false;   // complete() went on without it
     bool reported = false;  // that it is transferred
+    bool known = false;     // its content, and so to the journal
   };
   // A call waits until the one before is durable.
   struct Call {
@@ -140,6 +141,7 @@ class Job {
   std::deque<Call> calls_;
   bool saving_ = false;
   bool persist_queued_ = false;
+  bool closing_ = false;
   Done completing_;  // while complete() is under way
 
   std::unique_ptr<ports::Timer> progress_timer_;

@@ -24,7 +24,7 @@ bool is_active(JobState state) {
 
 // Starts the next file when none is under way, and tells the caller what has changed.
 void Job::start_files() {
-  if (!running_ || !settings_.run_jobs || completing_) return;
+  if (!running_ || !settings_.run_jobs || completing_ || closing_) return;
   const auto busy = [](const File& f) {
     const Phase phase = f.transfer->phase();  // a failed file holds the job up
     return phase != Phase::idle && !f.transfer->is_transferred();
@@ -42,6 +42,8 @@ void Job::update() {
   start_files();
   for (std::uint32_t i = 0; i < files_.size(); ++i) {
     File& file = files_[i];
+    // Before there are pieces that a restart could not find again.
+    if (!std::exchange(file.known, file.transfer->knows_content()) && file.known) persist();
     if (file.reported || !file.transfer->is_transferred()) continue;
     file.reported = true;
     persist();

@@ -257,8 +257,8 @@ void Transfer::download_changed() {
   if (phase == Download::Phase::transferring || phase == Download::Phase::transferred) {
     if (transferring_since_ == core::Instant{}) transferring_since_ = ports_.loop.now();
     transferred_ = download_->has(wanted_);
+    if (transferred_ && deliver_) deliver_now();
   }
-  if (transferred_ && deliver_) deliver_now();
   on_change_();
 }
 

@@ -76,6 +76,7 @@ class Transfer final : private Download::Holder {
   // All its bytes are verified, or were when an engine last looked.
   [[nodiscard]] bool is_transferred() const { return transferred_ || delivered_; }
   [[nodiscard]] bool is_delivered() const { return delivered_; }
+  [[nodiscard]] bool knows_content() const { return content_known_; }
   // Why it failed, or what it is waiting out.
   [[nodiscard]] std::optional<Error> error() const;
   [[nodiscard]] const FileSpec& spec() const { return spec_; }

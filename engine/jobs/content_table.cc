@@ -1,5 +1,7 @@
 #include "engine/jobs/content_table.h"
 
+#include <utility>
+
 #include "engine/jobs/download.h"
 
 namespace lanward::jobs {
@@ -22,6 +24,24 @@ Download& ContentTable::download(const core::Digest& id,
   std::unique_ptr<Download>& slot = downloads_[id];
   if (slot == nullptr) slot = make();
   return *slot;
+}
+
+void ContentTable::forget(const Ports& ports, const core::Digest& id, ports::Task done) {
+  const auto [it, first] = forgetting_.try_emplace(id);
+  it->second.push_back(std::move(done));
+  if (!first) return;
+  ports.store.forget(
+      id, [this, &loop = ports.loop, life = std::weak_ptr<char>(life_), id](const Result<void>&) {
+        loop.post([this, life, id] {
+          if (life.expired()) return;
+          auto waiting = forgetting_.extract(id);
+          for (ports::Task& task : waiting.mapped()) task();
+        });
+      });
+}
+
+void ContentTable::when_forgotten(const core::Digest& id, ports::Task task) {
+  forgetting_.at(id).push_back(std::move(task));
 }
 
 void ContentTable::sweep(const core::Digest& id) {

@@ -5,9 +5,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "engine/core/content.h"
 #include "engine/core/units.h"
+#include "engine/jobs/ports.h"
+#include "engine/ports/task.h"
 
 namespace lanward::jobs {
 
@@ -30,12 +33,22 @@ class ContentTable {
   // The download of this content; made by `make` if there is none.
   [[nodiscard]] Download& download(const core::Digest& id,
                                    const std::function<std::unique_ptr<Download>()>& make);
+  // Removes what the cache has of a content that nobody refers to.
+  void forget(const Ports& ports, const core::Digest& id, ports::Task done);
+  // Until that has ended the content cannot be opened.
+  [[nodiscard]] bool is_being_forgotten(const core::Digest& id) const {
+    return forgetting_.contains(id);
+  }
+  // REQUIRES: is_being_forgotten(id).
+  void when_forgotten(const core::Digest& id, ports::Task task);
   // Drops the download if it has ended. Not from inside a call to it.
   void sweep(const core::Digest& id);
 
  private:
   std::map<core::Digest, std::uint32_t> references_;
   std::map<core::Digest, std::unique_ptr<Download>> downloads_;
+  std::map<core::Digest, std::vector<ports::Task>> forgetting_;  // and what waits for its end
+  std::shared_ptr<char> life_ = std::make_shared<char>();
 };
 
 }  // namespace lanward::jobs

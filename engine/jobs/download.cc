@@ -57,9 +57,10 @@ Download::~Download() {
 
 // ---- holders -----------------------------------------------------------------------------------
 
-void Download::join(Holder& holder, const core::PieceSet& wanted) {
+void Download::join(Holder& holder, Plan plan) {
+  const bool more = unite(plan_.wanted, plan.wanted);
+  if (holders_.empty()) plan_ = std::move(plan);
   holders_.push_back(&holder);
-  const bool more = unite(plan_.wanted, wanted);
   priority_changed();
   switch (phase_) {
     case Phase::ended:
@@ -112,6 +113,15 @@ void Download::open() {
   run_ = std::make_shared<char>();
   opening_ = true;
   enter(Phase::opening);
+  if (!table_.is_being_forgotten(plan_.content.id)) return open_content();
+  table_.when_forgotten(plan_.content.id, on_loop([this] { open_content(); }));
+}
+
+void Download::open_content() {
+  if (phase_ == Phase::stopping) {
+    opening_ = false;
+    return release_content();
+  }
   ports_.store.open(plan_.content, fact_sink(),
                     [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_),
                      &store = ports_.store](Result<std::shared_ptr<ports::ContentStore>> opened) {
@@ -295,13 +305,18 @@ void Download::deliver(const Holder& holder, Handover handover,
   const auto how = !handover.give || !alone || !handover.parts.empty() ? ports::Delivery::keep
                    : handover.share                                    ? ports::Delivery::share
                                                                        : ports::Delivery::consume;
+  ++delivering_;
   auto hand_over = [this, how, handover = std::move(handover), done = std::move(done)]() mutable {
     auto delivered = [this, how, done = std::move(done)](Result<void> result) mutable {
+      --delivering_;
       if (result && how == ports::Delivery::consume) {
         fold_ledger();
         store_.reset();
       }
+      // Whoever stopped it meanwhile waits for this.
+      const bool awaited = phase_ == Phase::stopping && member_ == nullptr && delivering_ == 0;
       done(std::move(result));
+      if (awaited) release_content();
     };
     ports_.store.deliver(
         store_,
@@ -343,15 +358,16 @@ void Download::halt(Phase after) {
 void Download::leave_swarm(ports::Task then) {
   for (auto& [id, record] : sources_) record.joined = false;
   if (member_ == nullptr) return then();
-  ports::SwarmMember* const member = member_.get();
-  member->leave(on_loop([this, then = std::move(then)]() mutable {
+  left_.push_back(std::move(then));
+  if (left_.size() > 1) return;  // it is leaving already
+  member_->leave(on_loop([this] {
     member_.reset();
-    then();
+    for (ports::Task& task : std::exchange(left_, {})) task();
   }));
 }
 
 void Download::release_content() {
-  if (opening_) return;  // on_opened comes back here
+  if (opening_ || delivering_ > 0) return;  // who ends that comes back here
   const bool purge = std::exchange(purge_, false) && !table_.referred(plan_.content.id);
   auto released = [task = on_loop([this] {
                      fold_ledger();
@@ -369,9 +385,14 @@ void Download::finish_stop() {
   if (purge_) return release_content();  // asked for while it was closing
   run_.reset();
   scheduler_.reset();
-  if (again_) return open();
-  enter(after_stop_);
-  for (ports::Task& task : std::exchange(stopped_, {})) task();
+  // Whoever waits for its end need not wait for the end of the next one.
+  std::vector<ports::Task> stopped = std::exchange(stopped_, {});
+  if (again_) {
+    open();
+  } else {
+    enter(after_stop_);
+  }
+  for (ports::Task& task : stopped) task();
   if (holders_.empty()) on_loop([this] { table_.sweep(plan_.content.id); })();
 }
 

@@ -39,7 +39,7 @@ class Download {
     ended,         // nothing is in use and nobody wants it
   };
 
-  // What the first holder knows. Later holders may widen `wanted` only.
+  // What a holder knows.
   struct Plan {
     core::Content content;
     std::optional<core::Manifest> manifest;
@@ -73,7 +73,8 @@ class Download {
   Download(const Download&) = delete;
   Download& operator=(const Download&) = delete;
 
-  void join(Holder& holder, const core::PieceSet& wanted);
+  // `plan` counts if nobody holds the content, else its `wanted` only.
+  void join(Holder& holder, Plan plan);
   // With the last holder the transfer ends; with `purge` the pieces go too, unless another job
   // refers to the content. `done` is called when the ports are left, possibly at once.
   void leave(Holder& holder, bool purge, ports::Task done);
@@ -121,6 +122,7 @@ class Download {
   [[nodiscard]] ports::FactSink fact_sink();
   [[nodiscard]] ports::Task on_loop(ports::Task task);
   void open();
+  void open_content();
   void on_opened(Result<std::shared_ptr<ports::ContentStore>> opened);
   void begin_transfer();
   void on_fact(const core::Event& event);
@@ -166,11 +168,13 @@ class Download {
   // Tokens let late calls find out that what they belong to has ended: the object, or this run.
   std::shared_ptr<char> life_ = std::make_shared<char>();
   std::shared_ptr<char> run_;
-  bool opening_ = false;  // the store has not answered open() yet
+  bool opening_ = false;          // the store has not answered open() yet
+  std::uint32_t delivering_ = 0;  // deliveries that the store has not answered
   bool purge_ = false;
   bool again_ = false;  // stopped only to start with more wanted, or for a new holder
   Phase after_stop_ = Phase::ended;
   std::vector<ports::Task> stopped_;  // whom to tell
+  std::vector<ports::Task> left_;     // what waits for the end of the sessions
 };
 
 }  // namespace lanward::jobs

@@ -64,6 +64,7 @@ Job::Job(const Context& context, core::Seed seed, ports::JobRecord record, JobCa
     added.dropped = record_.state == JobState::transferred && !added.transfer->is_transferred();
   }
   if (failed_ && !final_) reported_ = JobState::error;
+  arm_watch();  // also a job that is never resumed grows too old
 }
 
 Job::~Job() = default;
@@ -109,6 +110,10 @@ void Job::next_call() {
         return;
       }
       draft.files.clear();
+      // What has happened while it was being saved is told by the next save.
+      draft.error_count = record_.error_count;
+      draft.times.transferred = record_.times.transferred;
+      draft.times.modified = std::max(draft.times.modified, record_.times.modified);
       record_ = std::move(draft);
       if (call.apply) call.apply();
       if (call.done) call.done({});
@@ -243,7 +248,8 @@ void Job::resume(Done done) {
               failed_.reset();
               watch_.resumed(ports_.loop.now());
               for (File& file : files_) {
-                if (!settings_.run_jobs || file.transfer->phase() != Phase::failed) continue;
+                if (!settings_.run_jobs || file.dropped) continue;
+                if (file.transfer->phase() != Phase::failed) continue;
                 file.transfer->start(origin_settings());
                 break;  // one file at a time; update() goes on with the others
               }

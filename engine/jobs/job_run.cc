@@ -27,10 +27,10 @@ void Job::start_files() {
   if (!running_ || !settings_.run_jobs || completing_ || closing_) return;
   const auto busy = [](const File& f) {
     const Phase phase = f.transfer->phase();  // a failed file holds the job up
-    return phase != Phase::idle && !f.transfer->is_transferred();
+    return !f.dropped && phase != Phase::idle && !f.transfer->is_transferred();
   };
   const auto waiting = [](const File& f) {
-    return f.transfer->phase() == Phase::idle && !f.transfer->is_transferred();
+    return !f.dropped && f.transfer->phase() == Phase::idle && !f.transfer->is_transferred();
   };
   const auto next = std::find_if(files_.begin(), files_.end(), waiting);
   if (std::none_of(files_.begin(), files_.end(), busy) && next != files_.end()) {
@@ -167,7 +167,7 @@ JobState Job::state() const {
   if (failed_) return JobState::error;
   if (!running_) return JobState::suspended;
   for (const File& file : files_) {
-    if (file.transfer->is_transferred()) continue;
+    if (file.dropped || file.transfer->is_transferred()) continue;
     switch (file.transfer->phase()) {
       case Phase::failed:
         return JobState::error;
@@ -230,7 +230,7 @@ std::optional<JobError> Job::error() const {
   if (failed_) return failed_;
   for (std::uint32_t i = 0; i < files_.size(); ++i) {
     const Transfer& transfer = *files_[i].transfer;
-    if (transfer.is_transferred()) continue;
+    if (files_[i].dropped || transfer.is_transferred()) continue;
     if (const auto error = transfer.error())
       return JobError{*error, context_of(error->code), FileId{i}};
   }

@@ -163,7 +163,7 @@ void Transfer::found(core::SearchResult result) {
   const bool another = content_known_ && former != result.content.id;
   if (another) {
     release();
-    if (!table_.referred(former)) ports_.store.forget(former, [](const Result<void>&) {});
+    if (!table_.referred(former)) table_.forget(ports_, former, [] {});
     transferred_ = false;
   }
   content_ = std::move(result.content);
@@ -199,27 +199,25 @@ Result<void> Transfer::resolve_ranges() {
 void Transfer::join_download() {
   if (auto resolved = resolve_ranges(); !resolved) return fail_with(resolved.error());
   name_destination();
-  download_ = &table_.download(content_.id, [this] {
-    return std::make_unique<Download>(
-        ports_, settings_, table_,
-        Download::Plan{.content = content_,
-                       .manifest = spec_.manifest,
-                       .urls = spec_.urls,
-                       .validated_url = validated_url_,
-                       .validator = validator_,
-                       .peers = spec_.peers,
-                       .trackers = spec_.trackers,
-                       // Without validator nothing can be added.
-                       .use_origin = spec_.use_origin && (spec_.manifest || !transferred_),
-                       .use_peers = spec_.use_peers,
-                       .wanted = wanted_,
-                       .origin = origin_,
-                       .name = spec_.source},
-        seed_);
+  const Download::Plan plan{.content = content_,
+                            .manifest = spec_.manifest,
+                            .urls = spec_.urls,
+                            .validated_url = validated_url_,
+                            .validator = validator_,
+                            .peers = spec_.peers,
+                            .trackers = spec_.trackers,
+                            // Without validator nothing can be added.
+                            .use_origin = spec_.use_origin && (spec_.manifest || !transferred_),
+                            .use_peers = spec_.use_peers,
+                            .wanted = wanted_,
+                            .origin = origin_,
+                            .name = spec_.source};
+  download_ = &table_.download(content_.id, [&] {
+    return std::make_unique<Download>(ports_, settings_, table_, plan, seed_);
   });
   before_ = download_->sources();
   step_ = Step::attached;
-  download_->join(*this, wanted_);
+  download_->join(*this, plan);
   changed();
 }
 
@@ -336,19 +334,17 @@ void Transfer::finish_purge(ports::Task done) {
   verified_bytes_ = 0;
   if (!content_known_ || delivered_) return done();
   purging_ = true;
-  auto swept = [ended = on_loop([this, done = std::move(done)]() mutable {
-                  purging_ = false;
-                  done();
-                  for (ports::Task& task : std::exchange(stopped_, {})) task();
-                })](const Result<void>&) mutable { ended(); };
-  if (table_.referred(content_.id)) {
-    return ports_.store.sweep(spec_.destination, content_.id, std::move(swept));
-  }
-  ports_.store.forget(content_.id,
-                      [&store = ports_.store, destination = spec_.destination, id = content_.id,
-                       swept = std::move(swept)](const Result<void>&) mutable {
-                        store.sweep(destination, id, std::move(swept));
-                      });
+  auto sweep = [this, done = std::move(done)]() mutable {
+    auto swept = on_loop([this, done = std::move(done)]() mutable {
+      purging_ = false;
+      done();
+      for (ports::Task& task : std::exchange(stopped_, {})) task();
+    });
+    ports_.store.sweep(spec_.destination, content_.id,
+                       [swept = std::move(swept)](const Result<void>&) mutable { swept(); });
+  };
+  if (table_.referred(content_.id)) return sweep();
+  table_.forget(ports_, content_.id, on_loop(std::move(sweep)));
 }
 
 void Transfer::deliver(const ports::OriginSettings& origin,

@@ -32,7 +32,8 @@ class RangeSink {
   // Takes all bytes or none; they continue where the previous ones ended.
   // REQUIRES: bytes.size() <= kRangeAcceptBytesMax, and not beyond the end of the range.
   [[nodiscard]] virtual Accept accept(std::span<const std::byte> bytes) = 0;
-  // Hands over what is still buffered. A sink destroyed without it drops at most one buffer.
+  // Hands over what is still buffered; the destructor does so too. What does not fill a block is
+  // dropped: a piece whose last byte was taken will be judged, however the range ends.
   virtual void finish() = 0;
 };
 // Largest piece of bytes one accept() takes: four of curl's default buffers.

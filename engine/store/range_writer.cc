@@ -17,6 +17,7 @@ RangeWriter::RangeWriter(std::shared_ptr<DiskContent> content, core::SourceId so
 
 RangeWriter::~RangeWriter() {
   signal_->cancel();
+  finish();
   if (used_ > 0) content_->waste(source_, used_);
 }
 

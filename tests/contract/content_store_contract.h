@@ -413,6 +413,21 @@ TEST_P(ContentStoreContract, AnswersLateCallsAfterClose) {
   EXPECT_TRUE(close(content));  // Twice does no harm.
 }
 
+// A range may be given up when all that was wanted of it has come.
+TEST_P(ContentStoreContract, ARangeThatIsGivenUpLeavesItsWholeBlocks) {
+  const TestFile file = make_file(kPiece * 2, kPiece);
+  const Store content = open(file);
+  {
+    const auto sink = content->open_range(kOrigin, {0, file.bytes.size()}, [] {});
+    const auto blocks = std::span(file.bytes).first(core::kBlockBytes + 10);
+    ASSERT_EQ(sink->accept(blocks), ports::RangeSink::Accept::taken);
+  }
+  for (std::uint32_t block = 1; block < kPiece / core::kBlockBytes; ++block) {
+    ASSERT_TRUE(put(content, file, 0, block, kPeerA));
+  }
+  EXPECT_TRUE(wait_verified(1));
+}
+
 TEST_P(ContentStoreContract, PurgeForgetsEverything) {
   const TestFile file = make_file(kPiece * 3, kPiece);
   const Store content = open(file);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -116,6 +117,10 @@ class FakeStore final : public ports::PieceStore {
   void open(const core::Content& content, ports::FactSink facts, Opened done) override {
     ++opens;
     if (open_error) return done(tl::unexpected(*open_error));
+    if (!open_contents.insert(content.id).second) {
+      ++misuses;
+      return done(fail(ErrorCode::in_use, "the content is open"));
+    }
     auto opened = std::make_shared<FakeContent>(content, std::move(facts));
     if (const auto kept = pieces.find(content.id); kept != pieces.end()) {
       opened->verified_ = kept->second;
@@ -123,7 +128,9 @@ class FakeStore final : public ports::PieceStore {
     opened->bad_pieces = bad_pieces;
     ids_[opened.get()] = content.id;
     latest = opened;
-    done(std::shared_ptr<ports::ContentStore>(opened));
+    answer([opened, done = std::move(done)]() mutable {
+      done(std::shared_ptr<ports::ContentStore>(opened));
+    });
   }
   void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
                Done done) override {
@@ -134,47 +141,76 @@ class FakeStore final : public ports::PieceStore {
       };
       return;
     }
-    const auto& [destination, how, parts, ticket] = order;
-    if (ticket != nullptr && !ticket->use()) {
-      return done(fail(ErrorCode::cancelled, "not wanted any more"));
-    }
-    if (deliver_error) return done(tl::unexpected(*deliver_error));
-    if (destination == refused_destination) {
-      return done(fail(ErrorCode::destination, "the fake refuses " + destination));
-    }
-    delivered[destination] = how;
-    delivered_parts[destination] = parts;
-    if (how == ports::Delivery::consume) pieces.erase(ids_.at(content.get()));
-    if (how == ports::Delivery::share) given_away_.insert(content.get());
-    done({});
+    answer([done = std::move(done), result = deliver_now(content, order)]() mutable {
+      done(std::move(result));
+    });
   }
   void close(const std::shared_ptr<ports::ContentStore>& content, Done done) override {
     ++closes;
-    pieces[ids_.at(content.get())] = content->verified();
-    if (given_away_.contains(content.get())) pieces.erase(ids_.at(content.get()));
-    done({});
+    if (is_open(content)) {
+      const core::Digest& id = ids_.at(content.get());
+      pieces[id] = content->verified();
+      if (given_away_.contains(content.get())) pieces.erase(id);
+    }
+    answer([this, content, done = std::move(done)]() mutable {
+      end(content);
+      done({});
+    });
   }
   void purge(const std::shared_ptr<ports::ContentStore>& content, Done done) override {
     ++purges;
-    pieces.erase(ids_.at(content.get()));
-    done({});
+    if (is_open(content)) {
+      pieces.erase(ids_.at(content.get()));
+    }
+    answer([this, content, done = std::move(done)]() mutable {
+      end(content);
+      done({});
+    });
   }
   void sweep(std::string destination, const core::Digest&, Done done) override {
     swept.push_back(std::move(destination));
-    done({});
+    answer([done = std::move(done)]() mutable { done({}); });
   }
   void forget(const core::Digest& id, Done done) override {
     ++forgets;
+    if (!open_contents.insert(id).second) {
+      ++misuses;
+      return done(fail(ErrorCode::in_use, "the content is open"));
+    }
     pieces.erase(id);
-    done({});
+    answer([this, id, done = std::move(done)]() mutable {
+      open_contents.erase(id);
+      done({});
+    });
   }
 
+  // Lets the oldest answer out that `hold` keeps back. False: there is none.
+  bool release_one() {
+    if (held_answers_.empty()) return false;
+    ports::Task next = std::move(held_answers_.front());
+    held_answers_.pop_front();
+    next();
+    return true;
+  }
+  // The process has died: nobody has anything open, and no answer comes any more. What was verified
+  // in an open content is found again.
+  void crash() {
+    held_answers_.clear();
+    held = {};
+    hold_delivery = false;
+    ids_.clear();
+    open_contents.clear();
+    given_away_.clear();
+  }
+
+  bool hold = false;           // what is done is answered by release_one()
   bool hold_delivery = false;  // the next one waits for held()
   ports::Task held;
   int opens = 0;
   int closes = 0;
   int purges = 0;
   int forgets = 0;
+  int misuses = 0;  // calls that the contract does not allow
   std::optional<Error> open_error;
   std::optional<Error> deliver_error;
   std::string refused_destination;
@@ -183,11 +219,55 @@ class FakeStore final : public ports::PieceStore {
   std::map<std::string, std::vector<core::ByteSpan>> delivered_parts;
   std::vector<std::string> swept;
   std::map<core::Digest, core::PieceSet> pieces;  // what is in the cache while nobody has it open
+  std::set<core::Digest> open_contents;
   std::shared_ptr<FakeContent> latest;
 
  private:
-  std::map<const ports::ContentStore*, core::Digest> ids_;
-  std::set<const ports::ContentStore*> given_away_;  // forgotten when they are closed
+  void answer(ports::Task task) {
+    if (!hold) return task();
+    held_answers_.push_back(std::move(task));
+  }
+  [[nodiscard]] bool is_open(const std::shared_ptr<ports::ContentStore>& content) const {
+    const auto it = ids_.find(content.get());
+    return it != ids_.end() && open_contents.contains(it->second);
+  }
+  void end(const std::shared_ptr<ports::ContentStore>& content) {
+    if (!is_open(content)) return;
+    open_contents.erase(ids_.at(content.get()));
+    ids_.erase(content.get());
+  }
+  [[nodiscard]] Result<void> deliver_now(const std::shared_ptr<ports::ContentStore>& content,
+                                         const ports::DeliveryOrder& order) {
+    const auto& [destination, how, parts, ticket] = order;
+    if (!is_open(content)) {
+      ++misuses;
+      return fail(ErrorCode::invalid_state, "the content is closed");
+    }
+    const auto& mine = static_cast<const FakeContent&>(*content);
+    if (ports::missing_pieces(mine.verified_, mine.layout_, parts) > 0) {
+      ++misuses;
+      return fail(ErrorCode::invalid_state, "pieces are missing");
+    }
+    if (deliver_error) return tl::unexpected(*deliver_error);
+    if (destination == refused_destination) {
+      return fail(ErrorCode::destination, "the fake refuses " + destination);
+    }
+    if (ticket != nullptr && !ticket->use()) {
+      return fail(ErrorCode::cancelled, "not wanted any more");
+    }
+    delivered[destination] = how;
+    delivered_parts[destination] = parts;
+    if (how == ports::Delivery::share) given_away_.insert(content.get());
+    if (how == ports::Delivery::consume) {
+      pieces.erase(ids_.at(content.get()));
+      end(content);
+    }
+    return {};
+  }
+
+  std::map<const ports::ContentStore*, core::Digest> ids_;  // of the open ones
+  std::set<const ports::ContentStore*> given_away_;         // forgotten when they are closed
+  std::deque<ports::Task> held_answers_;
 };
 
 }  // namespace lanward::testing

@@ -1,6 +1,7 @@
 // A swarm in which nothing happens by itself; it remembers what it was told.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <set>
 #include <span>
@@ -23,6 +24,17 @@ class FakeSwarm final : public ports::Swarm {
     return std::make_unique<Member>(*this);
   }
 
+  // Lets a leave end that `hold_leave` keeps back. False: there is none.
+  bool release_leave() {
+    if (held_leaves_.empty()) return false;
+    ports::Task done = std::move(held_leaves_.front());
+    held_leaves_.pop_front();
+    store.reset();
+    done();
+    return true;
+  }
+
+  bool hold_leave = false;  // leaves end with release_leave()
   int joins = 0;
   int members = 0;
   int leaves = 0;
@@ -51,15 +63,23 @@ class FakeSwarm final : public ports::Swarm {
     }
     void connect(const core::Endpoint& endpoint) override { owner_.dialled.push_back(endpoint); }
     void ban(core::SourceId peer) override { owner_.banned.insert(peer); }
+    // As the real one: who leaves again is not made to wait for the first time.
     void leave(ports::Task done) override {
       ++owner_.leaves;
+      if (owner_.hold_leave && !std::exchange(leaving_, true)) {
+        owner_.held_leaves_.push_back(std::move(done));
+        return;
+      }
       owner_.store.reset();
       done();
     }
 
    private:
     FakeSwarm& owner_;
+    bool leaving_ = false;
   };
+
+  std::deque<ports::Task> held_leaves_;
 };
 
 }  // namespace lanward::testing

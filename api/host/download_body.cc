@@ -92,6 +92,9 @@ Result<DownloadStatus> DownloadBody::status() const {
   DownloadStatus status{.bytes_total = native->progress.total_bytes,
                         .bytes_transferred = native->progress.verified_bytes,
                         .state = state_of(native->state)};
+  const bool old =
+      native->state == JobState::suspended || (native->state == JobState::error && !native->error);
+  if (signal_->resuming && old) status.state = DownloadState::transferring;
   if (native->error) {
     status.extended_error = *native->error;
     if (native->state == JobState::error) status.error = *native->error;
@@ -140,10 +143,15 @@ Result<void> DownloadBody::go_on(DownloadState state) {
   if (streaming_ && sink_ == nullptr) {
     return fail(ErrorCode::no_sink, "the stream has ended with the handle that had its sink");
   }
-  const Job job = *job_;
+  Job job = *job_;
+  signal_->resuming = true;
   guard.unlock();
-  if (auto ok = Job(job).resume(); !ok) return ok;
+  const Result<void> resumed = job.resume();
   guard.lock();
+  if (!resumed) {
+    signal_->resuming = false;
+    return resumed;
+  }
   held_ = false;
   sink_error_.reset();
   guard.unlock();
@@ -320,6 +328,7 @@ void DownloadBody::end_with(DownloadStatus status, DownloadState state) {
 void DownloadBody::hold_stream() {
   Lock guard = lock();
   held_ = true;
+  signal_->resuming = false;
   signal_->changed.wait(guard, [&] { return !in_sink_; });
 }
 

@@ -83,6 +83,8 @@ class DownloadBody : public std::enable_shared_from_this<DownloadBody> {
     std::mutex mutex;
     std::condition_variable changed;
     std::uint64_t count = 0;  // of everything that may matter to who waits
+    // A job that is resumed while it is still stopping tells its old state until it has stopped.
+    bool resuming = false;
   };
   // What the callback was told last.
   struct Told {

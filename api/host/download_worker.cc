@@ -29,8 +29,9 @@ bool is_not_now(ErrorCode code) {
 
 // On the engine's thread: only notes that there is news.
 JobCallback DownloadBody::listener() const {
-  return [signal = signal_](const JobEvent&) {
+  return [signal = signal_](const JobEvent& event) {
     const std::lock_guard guard(signal->mutex);
+    if (event.state != JobState::suspended) signal->resuming = false;
     ++signal->count;
     signal->changed.notify_all();
   };

@@ -44,6 +44,13 @@ void ContentTable::when_forgotten(const core::Digest& id, ports::Task task) {
   forgetting_.at(id).push_back(std::move(task));
 }
 
+bool ContentTable::is_open(const core::Digest& id) const {
+  const auto it = downloads_.find(id);
+  if (it == downloads_.end()) return false;
+  const Download::Phase phase = it->second->phase();
+  return phase != Download::Phase::ended && phase != Download::Phase::failed;
+}
+
 void ContentTable::sweep(const core::Digest& id) {
   const auto it = downloads_.find(id);
   if (it != downloads_.end() && it->second->phase() == Download::Phase::ended) downloads_.erase(it);

@@ -41,6 +41,8 @@ class ContentTable {
   }
   // REQUIRES: is_being_forgotten(id).
   void when_forgotten(const core::Digest& id, ports::Task task);
+  // A download has the content open. When nobody refers to it that one sees to its end.
+  [[nodiscard]] bool is_open(const core::Digest& id) const;
   // Drops the download if it has ended. Not from inside a call to it.
   void sweep(const core::Digest& id);
 

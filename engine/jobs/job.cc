@@ -62,6 +62,7 @@ Job::Job(const Context& context, core::Seed seed, ports::JobRecord record, JobCa
     File& added = files_.back();
     // complete() went on without it and could not deliver another one.
     added.dropped = record_.state == JobState::transferred && !added.transfer->is_transferred();
+    if (added.dropped) added.transfer->disown();
   }
   if (failed_ && !final_) reported_ = JobState::error;
   arm_watch();  // also a job that is never resumed grows too old
@@ -220,7 +221,7 @@ void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
                                              seed, [this] { update(); });
   transfer->set_background(foreground_elsewhere_);
   transfer->restore(record);
-  if (final_ == JobState::acknowledged) transfer->disown();
+  if (final_) transfer->disown();
   const bool complete = transfer->is_transferred();
   const bool known = transfer->knows_content();
   files_.push_back({.transfer = std::move(transfer),
@@ -375,6 +376,8 @@ void Job::begin_complete(Done done) {
   const auto one_less = countdown(unfinished.size() + 1, [this, life = std::weak_ptr<char>(life_)] {
     if (!life.expired()) deliver_from(0);
   });
+  // Two of them may be of one content.
+  for (Transfer* transfer : unfinished) transfer->disown();
   for (Transfer* transfer : unfinished) transfer->purge(one_less);
   one_less();
 }
@@ -427,6 +430,7 @@ void Job::sweep() {
           .apply = [this] { context_.on_state(*this); },
           .done = [](const Result<void>&) {}});
   });
+  for (File& file : files_) file.transfer->disown();  // two of them may be of one content
   for (File& file : files_) {
     if (final_ == JobState::cancelled) {
       file.transfer->purge(one_less);

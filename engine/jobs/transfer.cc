@@ -343,7 +343,7 @@ void Transfer::finish_purge(ports::Task done) {
     ports_.store.sweep(spec_.destination, content_.id,
                        [swept = std::move(swept)](const Result<void>&) mutable { swept(); });
   };
-  if (table_.referred(content_.id)) return sweep();
+  if (table_.referred(content_.id) || table_.is_open(content_.id)) return sweep();
   table_.forget(ports_, content_.id, on_loop(std::move(sweep)));
 }
 

@@ -61,7 +61,7 @@ class Transfer final : private Download::Holder {
   void stop(ports::Task done);
   // The same, and removes what the cache has of the content unless another job refers to it.
   void purge(ports::Task done);
-  // Gives up the reference that keeps the pieces: the job is final.
+  // Gives up the reference that keeps the pieces: the job is final, or goes on without the file.
   void disown() { release(); }
   // Puts the file at its destination; on success the phase is delivered. Opens the content first if
   // it is not in use. Once purge() was called the file is not delivered any more, and `done` hears

@@ -242,8 +242,13 @@ Result<void> DiskStore::purge_now(DiskContent& content) {
 
 // REQUIRES: the content is open, or its name is reserved.
 Result<void> DiskStore::drop(DiskContent& content) {
+  // The kernel frees the space of a file with its last descriptor, which takes long for a large
+  // one: whoever waits for the name to be gone need not.
+  std::shared_ptr<DataFile> file = content.file();
   content.abandon();
-  return erase(content.content().id);
+  Result<void> erased = erase(content.content().id);
+  shared_->workers.post([file = std::move(file)]() mutable { file.reset(); });
+  return erased;
 }
 
 void DiskStore::forget(const core::Digest& id, Done done) {

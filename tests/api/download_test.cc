@@ -2,6 +2,7 @@
 #include <lanward/download.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
@@ -275,6 +276,27 @@ TEST_F(DownloadTest, AbortLeavesNothingAndAsksForNothingMore) {
   EXPECT_EQ(cached_files(), 0U);
   EXPECT_FALSE(exists("out"));
   EXPECT_EQ(download.status()->state, DownloadState::aborted);
+}
+
+TEST_F(DownloadTest, AnErrorThatGoesByItselfIsToldAsExtendedErrorOnly) {
+  std::atomic<bool> down = true;
+  origin_.route("/file", [&](const FaultRequest& asked) {
+    FaultReply reply = honest_reply(asked, content_, "\"v1\"");
+    if (down) reply = FaultReply{.status = 503};
+    return reply;
+  });
+  Download download = watched();
+  ASSERT_TRUE(download.start());
+  ASSERT_TRUE(watch_.wait_for(DownloadState::paused));
+  const DownloadStatus waiting = watch_.told().back();
+  EXPECT_FALSE(waiting.error);
+  ASSERT_TRUE(waiting.extended_error);
+  ASSERT_TRUE(download.pause());
+  EXPECT_EQ(download.status()->state, DownloadState::paused);
+  EXPECT_FALSE(download.status()->extended_error) << "it waits for start() now";
+  down = false;
+  ASSERT_TRUE(download.start());
+  ASSERT_TRUE(watch_.wait_for(DownloadState::transferred));
 }
 
 TEST_F(DownloadTest, BlockingModeReturnsTheErrorThatStoppedIt) {

@@ -29,10 +29,10 @@ inline constexpr std::uint32_t kPieces = 4;
 inline constexpr std::uint64_t kFileBytes = std::uint64_t{kPieces} * kPiece;
 
 // The manifest of content number `n`.
-inline core::Manifest manifest_of(std::uint8_t n) {
+inline core::Manifest manifest_of(std::uint8_t n, std::uint32_t pieces = kPieces) {
   core::Content content;
-  content.layout = core::PieceLayout(core::ByteCount{kFileBytes}, kPiece);
-  content.piece_hashes.resize(kPieces);
+  content.layout = core::PieceLayout(core::ByteCount{std::uint64_t{pieces} * kPiece}, kPiece);
+  content.piece_hashes.resize(pieces);
   for (core::Digest& hash : content.piece_hashes) hash.fill(n);
   content.id = core::pieces_root(content.piece_hashes, content.layout, &store::sha256);
   auto manifest = core::parse_metainfo(

@@ -102,20 +102,17 @@ class Model {
   // `disk_full`: the store can deliver nothing.
   Expected complete(ModelJob& job, bool disk_full) {
     if (is_final(job.is)) return ErrorCode::invalid_state;
-    bool failed = false;
-    for (ModelFile& file : job.files) {
-      if (!file.transferred) {
-        file.dropped = true;
-      } else if (!file.delivered && disk_full) {
-        failed = true;
-      } else {
-        file.delivered = true;
-      }
-    }
-    job.is = failed ? Is::transferred : Is::acknowledged;
+    for (ModelFile& file : job.files) file.dropped = !file.transferred;
     for (const ModelFile& file : job.files) {
       if (file.dropped) purge(file.content);
     }
+    bool failed = false;
+    for (ModelFile& file : job.files) {
+      if (file.dropped || file.delivered) continue;
+      failed = failed || disk_full;
+      file.delivered = !disk_full;
+    }
+    job.is = failed ? Is::transferred : Is::acknowledged;
     return failed ? Expected{ErrorCode::disk_full} : std::nullopt;
   }
   // Files are fetched in their order; what is all there need not be.

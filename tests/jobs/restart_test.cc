@@ -261,6 +261,16 @@ TEST_F(RestartTest, AnAcknowledgedJobDoesNotKeepPiecesFromBeingPurged) {
   EXPECT_FALSE(is_cached(1));
 }
 
+TEST_F(RestartTest, ACancelledJobDoesNotKeepPiecesFromBeingPurged) {
+  const JobId gone = start_job(1, "/out/a");
+  run(gone, &Job::cancel);
+  restart();
+  const JobId other = start_job(1, "/out/b");
+  serve_one();
+  run(other, &Job::cancel);
+  EXPECT_FALSE(is_cached(1));
+}
+
 TEST_F(RestartTest, PropertiesTimesAndOrderStay) {
   const JobId first = create("first");
   const JobId second = create("second");

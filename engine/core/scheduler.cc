@@ -56,6 +56,7 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
       last_progress_(now),
       watch_at_(now + kWatchInterval),
       judge_at_(now) {
+  puller_.set_background(options.background);
   plan(now);
 }
 

@@ -30,6 +30,7 @@ struct SchedulerOptions {
   std::vector<std::string> origins;  // names for messages; SourceId n is origins[n]
   bool peers_possible = false;       // peers may turn up
   bool peers_expected = false;       // some are known by address: worth a moment's hold
+  bool background = false;           // as OriginPriority, from the start
 };
 
 // Protocol: after every handle(), call poll_command() until it is empty, then arrange to call

@@ -152,11 +152,12 @@ void Download::begin_transfer() {
   }
   const bool peers = plan_.use_peers && ports_.swarm != nullptr && plan_.manifest &&
                      plan_.content.layout.piece_count() > 0;
-  core::SchedulerOptions options{.policy = settings_.policy,
+  core::SchedulerOptions options{.policy = plan_.policy,
                                  .have = not_to_fetch(verified_, plan_.wanted),
                                  .origins = {},
                                  .peers_possible = peers,
-                                 .peers_expected = peers && !plan_.peers.empty()};
+                                 .peers_expected = peers && !plan_.peers.empty(),
+                                 .background = background_};
   if (plan_.use_origin) options.origins = plan_.urls;
   if (options.origins.empty() && !peers && !options.have.full()) {
     return fail_with({ErrorCode::invalid_argument,
@@ -175,7 +176,6 @@ void Download::begin_transfer() {
   }
   scheduler_ = std::make_unique<core::Scheduler>(plan_.content, std::move(options), seed_,
                                                  ports_.loop.now());
-  if (background_) scheduler_->handle(core::OriginPriority{.background = true}, ports_.loop.now());
   enter(Phase::transferring);
   drive();
 }

@@ -52,6 +52,7 @@ class Download {
     bool use_peers = true;
     core::PieceSet wanted;  // full: all
     ports::OriginSettings origin;
+    core::Policy policy;
     std::string name;  // for messages
   };
 

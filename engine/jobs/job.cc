@@ -251,7 +251,7 @@ void Job::resume(Done done) {
               for (File& file : files_) {
                 if (!settings_.run_jobs || file.dropped) continue;
                 if (file.transfer->phase() != Phase::failed) continue;
-                file.transfer->start(origin_settings());
+                file.transfer->start(fetch_settings());
                 break;  // one file at a time; update() goes on with the others
               }
               update();
@@ -389,7 +389,7 @@ void Job::deliver_from(std::size_t index) {
     ++index;
   }
   if (index < files_.size()) {
-    files_[index].transfer->deliver(origin_settings(), [this, index](Result<void> result) {
+    files_[index].transfer->deliver(fetch_settings(), [this, index](Result<void> result) {
       persist();
       if (result || final_) return deliver_from(index + 1);
       end_complete(std::move(result));

@@ -108,7 +108,7 @@ class Job {
   [[nodiscard]] ports::JobRecord snapshot() const;
   [[nodiscard]] Result<void> check_new(const std::vector<FileSpec>& files) const;
   [[nodiscard]] core::WatchSettings watch_settings() const;
-  [[nodiscard]] ports::OriginSettings origin_settings() const;
+  [[nodiscard]] FetchSettings fetch_settings() const;
   void add_transfer(FileSpec spec, ports::FileRecord record);
   void start_files();
   void update();

@@ -34,7 +34,7 @@ void Job::start_files() {
   };
   const auto next = std::find_if(files_.begin(), files_.end(), waiting);
   if (std::none_of(files_.begin(), files_.end(), busy) && next != files_.end()) {
-    next->transfer->start(origin_settings());
+    next->transfer->start(fetch_settings());
   }
 }
 
@@ -133,8 +133,14 @@ void Job::make_way(bool for_foreground) {
   for (File& file : files_) file.transfer->set_background(foreground_elsewhere_);
 }
 
-ports::OriginSettings Job::origin_settings() const {
-  return {.proxy = record_.properties.proxy, .headers = record_.properties.custom_headers};
+FetchSettings Job::fetch_settings() const {
+  const JobProperties& p = record_.properties;
+  FetchSettings how{.origin = {.proxy = p.proxy, .headers = p.custom_headers},
+                    .policy = settings_.policy};
+  how.policy.retry_delay_min =
+      std::max<core::Duration>(how.policy.retry_delay_min, p.minimum_retry_delay);
+  how.policy.retry_delay_max = std::max(how.policy.retry_delay_max, how.policy.retry_delay_min);
+  return how;
 }
 
 void Job::report(bool state_changed, std::optional<FileId> file) {
@@ -177,7 +183,8 @@ JobState Job::state() const {
       case Phase::transferring:
         return file.transfer->error() ? JobState::transient_error : JobState::transferring;
       case Phase::stopping:
-        return reported_;  // what it will be is known when it has stopped
+        // What it will be is known when it has stopped.
+        return reported_ == JobState::suspended ? JobState::queued : reported_;
       case Phase::idle:
       case Phase::transferred:
       case Phase::delivered:

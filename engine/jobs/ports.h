@@ -50,6 +50,12 @@ struct EngineSettings {
   };
 };
 
+// How a job wants its files fetched.
+struct FetchSettings {
+  ports::OriginSettings origin;
+  core::Policy policy;
+};
+
 // One file of a job, after the caller's strings have been checked and local documents read.
 struct FileSpec {
   std::string source;             // as the caller named it

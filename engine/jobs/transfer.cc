@@ -104,10 +104,11 @@ void Transfer::record(ports::FileRecord& record) const {
 
 // ---- what it is --------------------------------------------------------------------------------
 
-void Transfer::start(const ports::OriginSettings& origin) {
+void Transfer::start(const FetchSettings& how) {
   assert(step_ == Step::idle || step_ == Step::failed);
   error_.reset();
-  origin_ = origin;
+  origin_ = how.origin;
+  policy_ = how.policy;
   for (const std::string& url : spec_.urls) origin_.header_hosts.push_back(core::header_host(url));
   if (!spec_.manifest_url.empty())
     origin_.header_hosts.push_back(core::header_host(spec_.manifest_url));
@@ -117,7 +118,7 @@ void Transfer::start(const ports::OriginSettings& origin) {
   client_ = ports_.origins.connect(fact_sink(), origin_);
   search_ = std::make_unique<core::ManifestSearch>(
       core::ManifestSearchOptions{
-          .urls = spec_.urls, .manifest_url = spec_.manifest_url, .policy = settings_.policy},
+          .urls = spec_.urls, .manifest_url = spec_.manifest_url, .policy = policy_},
       ports_.sha256, seed_, ports_.loop.now());
   step_ = Step::searching;
   changed();
@@ -211,6 +212,7 @@ void Transfer::join_download() {
                             .use_peers = spec_.use_peers,
                             .wanted = wanted_,
                             .origin = origin_,
+                            .policy = policy_,
                             .name = spec_.source};
   download_ = &table_.download(content_.id, [&] {
     return std::make_unique<Download>(ports_, settings_, table_, plan, seed_);
@@ -347,12 +349,11 @@ void Transfer::finish_purge(ports::Task done) {
   table_.forget(ports_, content_.id, on_loop(std::move(sweep)));
 }
 
-void Transfer::deliver(const ports::OriginSettings& origin,
-                       ports::MoveFunction<void(Result<void>)> done) {
+void Transfer::deliver(const FetchSettings& how, ports::MoveFunction<void(Result<void>)> done) {
   assert(transferred_ && !delivered_ && !deliver_);
   deliver_ = std::move(done);
   if (step_ == Step::attached) return download_changed();
-  if (step_ == Step::idle || step_ == Step::failed) return start(origin);
+  if (step_ == Step::idle || step_ == Step::failed) return start(how);
   // stopping: a call that comes between two others finds it idle soon enough.
   auto refused = std::exchange(deliver_, {});
   refused(fail(ErrorCode::invalid_state, spec_.source + ": the transfer is just being stopped"));

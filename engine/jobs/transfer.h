@@ -55,7 +55,7 @@ class Transfer final : private Download::Holder {
   void record(ports::FileRecord& record) const;
 
   // From idle or failed.
-  void start(const ports::OriginSettings& origin);
+  void start(const FetchSettings& how);
   // Ends every use of the ports and becomes idle again (delivered stays delivered). From any phase;
   // `done` is called when it is so, possibly at once.
   void stop(ports::Task done);
@@ -66,7 +66,7 @@ class Transfer final : private Download::Holder {
   // Puts the file at its destination; on success the phase is delivered. Opens the content first if
   // it is not in use. Once purge() was called the file is not delivered any more, and `done` hears
   // of that. REQUIRES: is_transferred() and not is_delivered().
-  void deliver(const ports::OriginSettings& origin, ports::MoveFunction<void(Result<void>)> done);
+  void deliver(const FetchSettings& how, ports::MoveFunction<void(Result<void>)> done);
 
   // Another URL; takes effect with the next start.
   void set_source(const std::string& url);
@@ -138,6 +138,7 @@ class Transfer final : private Download::Holder {
   bool purging_ = false;
 
   ports::OriginSettings origin_;
+  core::Policy policy_;
   std::unique_ptr<ports::Timer> timer_;
   std::unique_ptr<core::ManifestSearch> search_;
   std::unique_ptr<ports::OriginClient> client_;  // of the search

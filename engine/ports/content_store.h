@@ -99,7 +99,7 @@ enum class Delivery : std::uint8_t {
 struct DeliveryOrder {
   std::string destination;
   Delivery how = Delivery::keep;
-  std::vector<core::ByteSpan> parts = {};           // empty: the whole file
+  std::vector<core::ByteSpan> parts = {};            // empty: the whole file
   std::shared_ptr<DeliveryTicket> ticket = nullptr;  // null: nobody stops it
 };
 

@@ -57,8 +57,9 @@ class DiskStoreTest : public testing::Test {
   }
   Result<void> deliver(const Store& content, const std::string& to, ports::Delivery how,
                        const std::vector<core::ByteSpan>& parts = {}) {
-    return outcome<Result<void>>(
-        [&](auto done) { store_->deliver(content, {to, how, parts}, std::move(done)); });
+    return outcome<Result<void>>([&](auto done) {
+      store_->deliver(content, {to, how, parts}, std::move(done));
+    });
   }
   Result<void> sweep(const std::string& destination, const core::Digest& id) {
     return outcome<Result<void>>(

@@ -37,10 +37,8 @@ bool unite(core::PieceSet& set, const core::PieceSet& more) {
 
 }  // namespace
 
-Download::Download(const Ports& ports, const EngineSettings& settings, ContentTable& table,
-                   Plan plan, core::Seed seed)
+Download::Download(const Ports& ports, ContentTable& table, Plan plan, core::Seed seed)
     : ports_(ports),
-      settings_(settings),
       table_(table),
       plan_(std::move(plan)),
       seed_(seed),

@@ -68,8 +68,7 @@ class Download {
     ~Holder() = default;
   };
 
-  Download(const Ports& ports, const EngineSettings& settings, ContentTable& table, Plan plan,
-           core::Seed seed);
+  Download(const Ports& ports, ContentTable& table, Plan plan, core::Seed seed);
   ~Download();
   Download(const Download&) = delete;
   Download& operator=(const Download&) = delete;
@@ -143,7 +142,6 @@ class Download {
   void add_present_sources(std::vector<SourceStats>& list) const;
 
   const Ports& ports_;
-  const EngineSettings& settings_;
   ContentTable& table_;
   Plan plan_;
   const core::Seed seed_;

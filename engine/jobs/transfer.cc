@@ -214,9 +214,8 @@ void Transfer::join_download() {
                             .origin = origin_,
                             .policy = policy_,
                             .name = spec_.source};
-  download_ = &table_.download(content_.id, [&] {
-    return std::make_unique<Download>(ports_, settings_, table_, plan, seed_);
-  });
+  download_ = &table_.download(
+      content_.id, [&] { return std::make_unique<Download>(ports_, table_, plan, seed_); });
   before_ = download_->sources();
   step_ = Step::attached;
   download_->join(*this, plan);

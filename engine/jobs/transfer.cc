@@ -13,6 +13,9 @@
 namespace lanward::jobs {
 namespace {
 
+// A step of the search asks for one thing; one that asks for more than this is spinning.
+constexpr std::size_t kSearchCommandsPerStepMax = 16;
+
 std::string hex(const core::Digest& digest, std::size_t bytes) {
   constexpr const char* kHex = "0123456789abcdef";
   std::string text;
@@ -129,7 +132,12 @@ void Transfer::drive_search() {
   if (search_ == nullptr) return;
   const core::Instant now = ports_.loop.now();
   search_->handle(core::Tick{}, now);
-  while (auto command = search_->poll_command(now)) {
+  for (std::size_t n = 0; auto command = search_->poll_command(now); ++n) {
+    if (n == kSearchCommandsPerStepMax) {
+      return fail_with({ErrorCode::internal,
+                        "the search for the manifest asks for more than a step can need; please "
+                        "report it"});
+    }
     std::visit(core::Overloaded{
                    [&](const core::ProbeUrl& c) { client_->probe(c.request, c.url); },
                    [&](const core::FetchDocument& c) {

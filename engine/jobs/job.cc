@@ -248,6 +248,7 @@ void Job::resume(Done done) {
               running_ = true;
               failed_.reset();
               watch_.resumed(ports_.loop.now());
+              enter(JobState::queued);  // what it was before, it leaves by way of the queue only
               for (File& file : files_) {
                 if (!settings_.run_jobs || file.dropped) continue;
                 if (file.transfer->phase() != Phase::failed) continue;

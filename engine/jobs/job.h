@@ -113,6 +113,7 @@ class Job {
   void start_files();
   void update();
   void update_state();
+  void enter(JobState now);
   void report(bool state_changed, std::optional<FileId> file);
   void on_progress_timer();
   void on_watch_timer();

@@ -52,8 +52,9 @@ void Job::update() {
   update_state();
 }
 
-void Job::update_state() {
-  const JobState now = state();
+void Job::update_state() { enter(state()); }
+
+void Job::enter(JobState now) {
   if (now == reported_) return;
   assert(core::may_follow(reported_, now));
   const JobState before = std::exchange(reported_, now);
@@ -71,7 +72,9 @@ void Job::update_state() {
     progress_timer_->disarm();
     rate_now_ = 0;
   }
-  if (!is_active(now) || in_error(now)) persist();
+  // The record of a running job says queued, whatever it does.
+  const bool recorded = is_active(now) || now == JobState::queued;
+  if (!recorded || in_error(now)) persist();
   arm_watch();
   report(true, std::nullopt);
   context_.on_state(*this);

@@ -1,0 +1,26 @@
+// What is known of an origin before it is asked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace lanward::core {
+
+// What its bytes cost, cheapest first. A class is asked only while no cheaper one can serve.
+enum class PriceClass : std::uint8_t {
+  cache_host,  // a cache in the site: no byte crosses the WAN for nothing
+  normal,
+  costly,  // metered: a last resort
+};
+
+struct OriginSpec {
+  std::string url;
+  PriceClass price = PriceClass::normal;
+  // Whom to ask first while rates are unknown, lowest first. Origins of one class are used side by
+  // side, by the rate that they turn out to have.
+  std::uint32_t priority = 0;
+
+  friend bool operator==(const OriginSpec&, const OriginSpec&) = default;
+};
+
+}  // namespace lanward::core

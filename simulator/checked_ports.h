@@ -37,6 +37,7 @@ class CheckedOriginClient final : public ports::OriginClient {
     inner_->fetch_range(request, range, std::move(sink));
   }
   void continue_range(core::RequestId request) override { inner_->continue_range(request); }
+  void set_rate_limit(core::ByteRate rate) override { inner_->set_rate_limit(rate); }
   void cancel(core::RequestId request) override {
     checker_.on_cancel(request);
     inner_->cancel(request);

@@ -18,6 +18,13 @@ constexpr core::Duration kDisplaced = std::chrono::milliseconds{500};
 
 // Of each rule so many violations are told in full: the first ones say what is wrong.
 constexpr std::uint64_t kToldPerRule = 4;
+// What a site may need besides what its policy says, before somebody fetches again: meeting other
+// pullers, looking for late pieces, reports that tell of progress, and as much again.
+constexpr core::Duration kIdleSlack = std::chrono::seconds{1};
+// Pieces that a stranger may claim, and what a report adds to a promise; as in the claim table.
+constexpr std::uint32_t kStrangerPieces = 8;
+constexpr core::Duration kSlip = std::chrono::seconds{1};
+
 // Progress is told by the simulated origin in steps of this size.
 constexpr std::uint64_t kStepBytes = core::kCanonicalPieceBytesMin;
 
@@ -65,6 +72,9 @@ SiteChecker::SiteChecker(const Scenario& scenario, const core::PieceLayout& layo
       asked_(layout.piece_count()),
       asker_(layout.piece_count()),
       claimant_(layout.piece_count()),
+      holders_(layout.piece_count()),
+      unheld_(layout.piece_count()),
+      idle_since_(queue.now()),
       origin_changed_(queue.now()),
       excused_until_(queue.now()) {}
 
@@ -112,11 +122,82 @@ std::uint64_t SiteChecker::runs_most() const {
   return std::max(1U, requests / pullers) + 1;
 }
 
+void SiteChecker::count_holder(core::PieceIndex piece, bool more) {
+  std::uint32_t& holders = holders_[piece.value];
+  if (!more && --holders == 0) ++unheld_;
+  if (more && holders++ == 0) --unheld_;
+  look_whether_idle();
+}
+
+void SiteChecker::count_fetching(bool more) {
+  if (more && fetching_ == 0) end_idle();
+  fetching_ += more ? 1U : ~0U;
+  look_whether_idle();
+}
+
+void SiteChecker::look_whether_idle() {
+  const bool idle = fetching_ == 0 && unheld_ > 0;
+  if (idle && !idle_) idle_since_ = queue_.now();
+  idle_ = idle;
+}
+
+SiteChecker::IdleRule SiteChecker::idle_rule() const {
+  const core::Policy& policy = scenario_.policy;
+  const core::Duration message = scenario_.swarm.latency_max + scenario_.swarm.message_jitter;
+  const core::Duration piece_time =
+      transfer_time(std::uint64_t{layout_.piece_bytes()} * policy.pullers, scenario_.wan.value);
+  const core::Duration claiming = 4 * policy.peer_hold + 2 * policy.lease_settle +
+                                  policy.lease_settle_max + policy.lease_prefetch + 2 * message +
+                                  4 * scenario_.origin.rtt + piece_time + kIdleSlack;
+  if (undisturbed_) return {"L3", claiming};
+  std::uint32_t claimers = 0;
+  bool liars = false;
+  for (const Adversary& each : scenario_.adversaries) {
+    liars = liars || each.kind == AdversaryKind::have_liar;
+    const bool claims =
+        each.kind == AdversaryKind::hog || each.kind == AdversaryKind::fake_progress;
+    claimers += claims ? each.count : 0;
+  }
+  bool deaths = scenario_.churn_ppm > 0;
+  for (const Fault& fault : scenario_.faults) {
+    if (fault.kind != FaultKind::kill && fault.kind != FaultKind::leave) return {};
+    deaths = true;
+  }
+  if (scenario_.swarm.message_loss_ppm > 0 || scenario_.swarm.message_reorder_ppm > 0) return {};
+  const core::Duration believing = claiming + (liars ? policy.peer_credit : core::Duration{0});
+  if (deaths || (claimers > 0 && unheld_ <= claimers * kStrangerPieces)) {
+    return {"L2", believing + std::max(policy.lease_promise, 4 * piece_time) +
+                      kSlip * policy.lease_slips_max};
+  }
+  if (claimers > 0) return {"S6", believing};
+  return liars ? IdleRule{"S7", believing} : IdleRule{};
+}
+
+// Somebody fetches, after a time in which nobody did, or the run is over.
+void SiteChecker::end_idle() {
+  if (!idle_ || !origin_up_) return;
+  const core::Instant now = queue_.now();
+  const core::Instant since = std::max({idle_since_, first_willing_, excused_until_});
+  if (since >= now) return;
+  figures_.idle_most = std::max(figures_.idle_most, now - since);
+  const IdleRule rule = idle_rule();
+  if (rule.name == nullptr || now - since <= rule.limit) return;
+  if (++counts_[rule.name] > kToldPerRule) return;
+  violations_.push_back(fmt::format(
+      "{} at {:.6f} s: for {:.3f} s nobody fetched though no machine has {} of the pieces, at most "
+      "{:.3f} s",
+      rule.name, seconds(now - kStart), seconds(now - since), unheld_, seconds(rule.limit)));
+}
+
 void SiteChecker::finish(std::uint64_t egress) {
   const core::Instant now = queue_.now();
+  bool waiting = false;
   for (const auto& machine : machines_) {
-    if (!machine->complete_ && !machine->gone_) machine->note_stall(now);
+    if (machine->complete_ || machine->gone_) continue;
+    machine->note_stall(now);
+    waiting = true;
   }
+  if (waiting) end_idle();
   const std::uint64_t size = scenario_.size.value;
   const std::uint64_t explained = figures_.hedge_bytes + figures_.blind_bytes;
   if (undisturbed_ && egress > size + explained) {
@@ -148,7 +229,9 @@ MachineChecker::MachineChecker(SiteChecker& site, std::uint32_t host)
       last_byte_(joined_),
       have_(site.layout_.piece_count()),
       fresh_at_(joined_) {
-  site_.last_willing_ = std::max(site_.last_willing_, joined_ + site_.scenario_.policy.http_delay);
+  const core::Instant willing = joined_ + site_.scenario_.policy.http_delay;
+  site_.first_willing_ = std::min(site_.first_willing_, willing);
+  site_.last_willing_ = std::max(site_.last_willing_, willing);
 }
 
 void MachineChecker::complete() {
@@ -161,9 +244,13 @@ void MachineChecker::gone() {
   gone_ = true;
   const bool before = leasing();
   for (const auto& [id, request] : requests_) give_back(request);
+  if (pulling()) site_.count_fetching(false);
   requests_.clear();
   count_pulling(before);
   drop_claims();
+  for (auto p = have_.next(core::PieceIndex{0}); p; p = have_.next(*p + 1)) {
+    site_.count_holder(*p, false);
+  }
 }
 
 void MachineChecker::byte() {
@@ -213,6 +300,7 @@ void MachineChecker::on_fetch(core::RequestId id, const ports::RangeRequest& ran
     count_asked(request);
   }
   const bool before = leasing();
+  if (!pulling()) site_.count_fetching(true);
   requests_[id] = request;
   count_pulling(before);
 }
@@ -346,6 +434,7 @@ void MachineChecker::end_request(core::RequestId id, bool finished) {
   if (!finished) give_back(found->second);
   const bool before = leasing();
   requests_.erase(found);
+  if (!pulling()) site_.count_fetching(false);
   count_pulling(before);
 }
 
@@ -437,7 +526,7 @@ void MachineChecker::on_fact(const core::Event& event) {
                    if (fresh_at_ != site_.queue_.now()) fresh_.clear();
                    fresh_at_ = site_.queue_.now();
                    fresh_.push_back(f.piece);
-                   have_.insert(f.piece);
+                   if (have_.insert(f.piece) && !gone_) site_.count_holder(f.piece, true);
                    close_claims({f.piece, f.piece + 1}, 0, true);
                    byte();
                  },

@@ -11,9 +11,15 @@
 //   S8  no more machines fetch leased runs at once than there may be pullers (undisturbed only)
 //   S9  nothing is fetched before the policy delay, nor after the end of the transfer
 //   L1  while the origin works, no machine goes without a byte for longer than its patience
+//   L2, L3, S6, S7  while somebody must ask the origin for a piece that no machine has, somebody
+//       does. How long nobody may depends on what the machines have to believe, and so does whose
+//       rule it is:
+//       L3  nothing is wrong: as long as claiming takes (undisturbed scenarios only)
+//       S7  some say that they have what they have not: as long as their credit lasts, too
+//       S6  some claim what they do not fetch, but not all: no longer, for they may hold little
+//       L2  they may hold all that is left, or machines die: a promise, and what extends it
 //
-// L3, L4 and L5 show in the run as a whole: it ends, and every machine has the file. S6 and S7 are
-// about what a machine believes, which cannot be seen from here.
+// L4 and L5 show in the run as a whole: it ends, and every machine has the file.
 #pragma once
 
 #include <array>
@@ -42,6 +48,7 @@ struct SiteFigures {
   std::uint64_t hedge_bytes = 0;
   std::uint64_t solo_bytes = 0;
   std::uint64_t blind_bytes = 0;   // asked by machines that knew of nobody to agree with
+  core::Duration idle_most{0};     // longest time in which the origin could and should have sent
   std::uint32_t pullers_most = 0;  // machines with leased runs in flight at once
   // Requests of ranges by length: 1 piece, 2..3, 4..7 and so on; the last holds what is longer.
   std::array<std::uint64_t, 16> run_lengths{};
@@ -74,6 +81,15 @@ class SiteChecker {
   void report(const char* rule, std::uint32_t host, const std::string& text);
   [[nodiscard]] core::Duration stall_limit() const;
   [[nodiscard]] std::uint64_t runs_most() const;
+  void count_holder(core::PieceIndex piece, bool more);
+  void count_fetching(bool more);
+  void look_whether_idle();
+  void end_idle();
+  struct IdleRule {
+    const char* name = nullptr;  // null: nobody can be blamed
+    core::Duration limit{0};
+  };
+  [[nodiscard]] IdleRule idle_rule() const;
 
   const Scenario& scenario_;
   const core::PieceLayout layout_;
@@ -86,6 +102,13 @@ class SiteChecker {
   std::vector<std::uint64_t> asked_;
   std::vector<std::uint32_t> asker_;
   std::vector<std::uint32_t> claimant_;
+  // Per piece: machines that have it; pieces that none has; machines that fetch from the origin.
+  std::vector<std::uint32_t> holders_;
+  std::uint32_t unheld_ = 0;
+  std::uint32_t fetching_ = 0;
+  bool idle_ = true;  // pieces are missing and nobody fetches
+  core::Instant idle_since_;
+  core::Instant first_willing_ = core::Instant::max();
   std::uint32_t pulling_ = 0;
   bool origin_up_ = true;
   core::Instant origin_changed_;  // last time it went up or down

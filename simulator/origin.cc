@@ -154,8 +154,23 @@ void SimOriginClient::limit(Request& request) {
     const std::uint64_t rate = window / 1024 * 1'000'000'000 / std::max<std::uint64_t>(rtt, 1);
     cap = std::min(cap, core::ByteRate{std::min(rate, kUncapped.value / 1024) * 1024});
   }
+  if (rate_limit_.value > 0) {
+    const auto flows = static_cast<std::uint64_t>(
+        std::count_if(requests_.begin(), requests_.end(),
+                      [](const auto& entry) { return entry.second.flow != FlowId{}; }));
+    cap = std::min(cap, core::ByteRate{std::max<std::uint64_t>(rate_limit_.value / flows, 1)});
+  }
   if (origin_.down_) cap = core::ByteRate{0};
   origin_.network_.set_cap(request.flow, cap);
+}
+
+void SimOriginClient::limit_all() {
+  for (auto& [id, request] : requests_) limit(request);
+}
+
+void SimOriginClient::set_rate_limit(core::ByteRate rate) {
+  if (std::exchange(rate_limit_, rate) == rate) return;
+  limit_all();
 }
 
 // A round trip has passed: the window doubles as long as it is all that holds the connection back.
@@ -178,6 +193,7 @@ void SimOriginClient::end(core::RequestId id) {
   const auto found = requests_.find(id);
   connections_[found->second.connection].busy = false;
   requests_.erase(found);
+  if (rate_limit_.value > 0) limit_all();
 }
 
 void SimOriginClient::refuse(core::RequestId id, core::FailureClass kind,
@@ -246,7 +262,7 @@ void SimOriginClient::reply_range(core::RequestId id, Request& request) {
                                         [this, id] { return stretch_passed(id); });
   request.growing = origin_.settings_.slow_start;
   if (request.growing) after(origin_.settings_.rtt, id, &SimOriginClient::grow);
-  limit(request);
+  rate_limit_.value > 0 ? limit_all() : limit(request);
 }
 
 std::uint64_t SimOriginClient::next_stretch(Request& request) const {

@@ -112,6 +112,8 @@ class SimOriginClient final : public ports::OriginClient {
                    std::unique_ptr<ports::RangeSink> sink) override;
   // The simulated store never answers full.
   void continue_range(core::RequestId /*request*/) override {}
+  // Shared evenly by the ranges on their way, without a burst: never more, at times less.
+  void set_rate_limit(core::ByteRate rate) override;
   void cancel(core::RequestId request) override;
   [[nodiscard]] std::string reply_headers() const override { return {}; }
 
@@ -146,6 +148,7 @@ class SimOriginClient final : public ports::OriginClient {
   void set_down(bool down);
   void fail_transient(core::RequestId id, Request& request);
   void limit(Request& request);
+  void limit_all();
   void grow(core::RequestId id);
   void end(core::RequestId id);
   void refuse(core::RequestId id, core::Failure failure);
@@ -160,6 +163,7 @@ class SimOriginClient final : public ports::OriginClient {
   Origin& origin_;
   const std::vector<LinkId> path_;
   const ports::FactSink facts_;
+  core::ByteRate rate_limit_{};
   std::vector<Connection> connections_;
   std::map<core::RequestId, Request> requests_;
   // Expires with the client; replies on their way look at it.

@@ -187,7 +187,7 @@ Result<void> SiteRun::start_job(Machine& m) {
   if (!outcome) return outcome;
   jobs::FileSpec file;
   file.source = kUrl;
-  file.urls = {kUrl};
+  file.urls = {{.url = kUrl}};
   file.destination = fmt::format("/sim/{}/file", m.place.host);
   file.manifest = manifest_;
   // The site is known to have others, as with static peers or a tracker; who they are, discovery

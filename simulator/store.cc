@@ -97,6 +97,7 @@ std::unique_ptr<ports::RangeSink> SimContentStore::open_range(core::SourceId sou
                                                               core::ByteSpan span,
                                                               ports::Task /*on_ready*/) {
   assert(span.begin % core::kBlockBytes == 0 && span.end <= content_.layout.size().value);
+  tell_promptly();
   return std::make_unique<SimRangeSink>(shared_from_this(), source, span);
 }
 
@@ -172,8 +173,8 @@ void SimContentStore::put_missing(core::PieceIndex piece, std::uint64_t bytes,
                                   core::SourceId source, Payload payload) {
   if (bytes == 0) return;
   if (closed_ || missing_bytes(piece) == 0) return put_dropped(bytes, source);
-  Piece& p = open(piece);
-  while (bytes > 0 && !p.hashing) {
+  while (bytes > 0 && missing_bytes(piece) > 0) {
+    Piece& p = open(piece);
     const std::uint64_t wanted = (bytes + core::kBlockBytes - 1) / core::kBlockBytes;
     Stretch gap = first_gap(p);
     gap.end = static_cast<std::uint32_t>(std::min<std::uint64_t>(gap.end, gap.begin + wanted));
@@ -212,8 +213,8 @@ void SimContentStore::put_blocks(Piece& p, const Stretch& blocks, Payload payloa
   const std::uint64_t size = content_.layout.size_of(piece);
   if (p.bytes < size) return;
   p.hashing = true;
-  const core::Duration hash_time{size * 1'000'000'000 / settings_.hash_rate.value};
-  queue_.after(hash_time, [self = weak_from_this(), piece] {
+  if (collectable(p)) return finish_piece(piece);
+  queue_.after(hash_time(piece), [self = weak_from_this(), piece] {
     if (const auto store = self.lock(); store != nullptr) store->finish_piece(piece);
   });
 }
@@ -224,8 +225,33 @@ void SimContentStore::put_dropped(std::uint64_t bytes, core::SourceId source) {
   account(source).wasted += core::ByteCount{bytes};
 }
 
+core::Duration SimContentStore::hash_time(core::PieceIndex piece) const {
+  const std::uint64_t size = content_.layout.size_of(piece);
+  return core::Duration{size * 1'000'000'000 / settings_.hash_rate.value};
+}
+
+void SimContentStore::collect_verdicts(std::function<void(core::PieceIndex)> verified) {
+  on_collected_ = std::move(verified);
+}
+
+void SimContentStore::tell_verdicts() {
+  for (core::PieceVerified& verdict : std::exchange(collected_, {})) facts_(std::move(verdict));
+}
+
+void SimContentStore::tell_promptly() {
+  on_collected_ = nullptr;
+  tell_verdicts();
+}
+
+bool SimContentStore::collectable(const Piece& p) const {
+  if (!on_collected_ || p.corrupt || verified_.count() + 1 >= verified_.universe()) return false;
+  return std::all_of(p.stretches.begin(), p.stretches.end(),
+                     [](const Stretch& s) { return core::is_peer(s.from); });
+}
+
 void SimContentStore::finish_piece(core::PieceIndex piece) {
   if (closed_) return;
+  const bool collect = collectable(*find(piece));
   const Piece p = std::move(*find(piece));
   forget(piece);
   std::vector<core::SourceId> from;
@@ -243,6 +269,11 @@ void SimContentStore::finish_piece(core::PieceIndex piece) {
   }
   if (p.corrupt) ++corrupt_verified_;
   verified_.insert(piece);
+  if (collect) {
+    collected_.push_back({piece, std::move(from)});
+    return on_collected_(piece);
+  }
+  tell_verdicts();
   facts_(core::PieceVerified{piece, std::move(from)});
 }
 

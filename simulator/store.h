@@ -73,6 +73,14 @@ class SimContentStore final : public ports::ContentStore,
   void put_dropped(std::uint64_t bytes, core::SourceId source);
   // Called when a complete piece was found to be bad, before the fact is told.
   void on_failed(std::function<void(core::PieceIndex)> told) { on_failed_ = std::move(told); }
+  // In a crowd most machines only pass pieces on, and need not hear of each piece by itself: from
+  // now on the verdicts on intact pieces that came from peers wait for tell_verdicts(), and
+  // `verified` is called at once for each of them, though its hashing takes hash_time() from then
+  // on. Until tell_promptly(), or a range is opened; never for the last piece.
+  void collect_verdicts(std::function<void(core::PieceIndex)> verified);
+  void tell_verdicts();
+  void tell_promptly();
+  [[nodiscard]] core::Duration hash_time(core::PieceIndex piece) const;
   // Without piece hashes.
   [[nodiscard]] const core::Content& content() const { return content_; }
   [[nodiscard]] bool closed() const { return closed_; }
@@ -108,6 +116,7 @@ class SimContentStore final : public ports::ContentStore,
   // REQUIRES: none of the blocks is there, and the piece is not complete.
   void put_blocks(Piece& piece, const Stretch& blocks, Payload payload);
   ports::SourceLedger& account(core::SourceId source);
+  [[nodiscard]] bool collectable(const Piece& piece) const;
   void finish_piece(core::PieceIndex piece);
   void forget(core::PieceIndex piece);
   void waste_blocks(const Piece& piece);
@@ -119,6 +128,8 @@ class SimContentStore final : public ports::ContentStore,
   ports::FactSink facts_;
   std::function<void(core::PieceIndex)> on_failed_;
   core::PieceSet verified_;
+  std::function<void(core::PieceIndex)> on_collected_;
+  std::vector<core::PieceVerified> collected_;
   std::vector<Piece> pieces_;                // in order of index
   std::vector<ports::SourceLedger> ledger_;  // in order of source
   std::uint32_t corrupt_verified_ = 0;

@@ -97,9 +97,7 @@ bool Site::reachable(const Member& a, const Member& b) const {
   return !group_of_ || group_of_(a.place.host) == group_of_(b.place.host);
 }
 
-bool Site::crowded(const Member& m) const {
-  return m.swarm->known.size() > settings_.connections_max;
-}
+bool Site::crowded(const Member& m) const { return m.swarm->crowd; }
 
 std::optional<std::uint32_t> Site::index_of(const Member& m, core::SourceId source) {
   if (!core::is_peer(source)) return std::nullopt;
@@ -132,9 +130,9 @@ void Site::fire(std::uint64_t tag) {
   if (m == nullptr) return;
   switch (static_cast<Wakeup>(tag >> kWakeupShift)) {
     case Wakeup::news:
-      return receive_news(*m);
+      return crowded(*m) ? look(*m) : receive_news(*m);
     case Wakeup::tell:
-      return tell_news(*m);
+      return tell_engine(*m);
     case Wakeup::report:
       m->reporting = false;
       switch_slow_sources(*m);
@@ -168,13 +166,17 @@ MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, c
   }
   m->allowed = core::PieceSet(pieces);
   m->wanted = core::PieceSet(pieces);
-  m->copies.assign(pieces, 0);
+  Swarm& swarm = *m->swarm;
+  swarm.words = m->offered.words().size();
+  m->row = static_cast<std::uint32_t>(swarm.rows.size() / std::max<std::size_t>(swarm.words, 1));
+  swarm.rows.insert(swarm.rows.end(), m->offered.words().begin(), m->offered.words().end());
+  if (!swarm.crowd) m->copies.assign(pieces, 0);
   told_.emplace_back();
   inboxes_.push_back(
       {.at = core::Instant::max(),
-       .interval = settings_.news_interval,
        .phase = core::Duration{static_cast<std::int64_t>(hash(id.value, 0) % kPhases)}});
   members_.push_back(std::move(m));
+  if (swarm.crowd) enter_crowd(*members_.back());
   wake(queue_.now() + settings_.discovery, Wakeup::look, id);
   return id;
 }
@@ -229,8 +231,8 @@ void Site::look_around(Member& self) {
     self.known = true;
     self.place_known = static_cast<std::uint32_t>(swarm.known.size());
     swarm.known.push_back(self.id);
+    if (!swarm.crowd && swarm.known.size() > settings_.connections_max) become_crowd(swarm);
   }
-  set_appetite(self);
   if (!crowded(self)) {
     for (const MemberId other : swarm.known) shake_hands(self, other, false);
     return;
@@ -319,12 +321,13 @@ void Site::open_end(Member& m, std::uint32_t index, const Member& other, std::ui
   n.connected = true;
   n.cut = false;
   n.avoid_until = {};
-  m.feeds[index] = {.from = other.id,
-                    .read = static_cast<std::uint32_t>(told_[other.id.value].size()),
-                    .back = back,
-                    .open = true,
-                    .latency_in = latency(other.id, m.id),
-                    .latency_out = latency(m.id, other.id)};
+  m.feeds[index] = {
+      .from = other.id,
+      .read = crowded(m) ? other.row : static_cast<std::uint32_t>(told_[other.id.value].size()),
+      .back = back,
+      .open = true,
+      .latency_in = latency(other.id, m.id),
+      .latency_out = latency(m.id, other.id)};
   ++m.connected;
   tell(m, core::PeerJoined{.peer = source_of(index),
                            .address = address_of(n.host),
@@ -351,8 +354,7 @@ void Site::drop_end(Member& m, std::uint32_t index) {
   if (Neighbour* far = n.waiting ? far_end(n) : nullptr; far != nullptr) {
     std::erase(find(n.member)->waiting, n.back);
   }
-  set_waiting(m, n, false);
-  if (!m.untold.empty()) tell_news(m);
+  n.waiting = false;
   tell(m, core::PeerLeft{source_of(index)});
 }
 
@@ -384,6 +386,7 @@ void Site::cut(Member& m, std::uint32_t index) {
 void Site::silence(Member& m, std::uint32_t index) {
   Neighbour& n = m.neighbours[index];
   n.cut = true;
+  if (crowded(m)) freeze(m, index);
   m.feeds[index].open = false;
   if (n.asked && n.flow != FlowId{}) {
     take(m, index, network_.stop(n.flow).value);

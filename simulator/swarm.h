@@ -43,13 +43,13 @@ struct SwarmSettings {
   // many pieces, though others wait for it.
   core::Duration news_interval{std::chrono::milliseconds{1}};
   std::uint32_t slot_pieces = 4;
-  // The same in a site that is no full mesh; besides, nobody is told of pieces that it has itself,
-  // and sources that have brought pieces take turns in the reports. Who has room for a source and
-  // waits for none looks at news sooner; the engine hears of them later, of many together.
+  // The same in a site that has been too large for a full mesh; besides, nobody is told of pieces
+  // that it has itself, sources that have brought pieces take turns in the reports, and news take
+  // the mean latency. Only who has room for a source looks at news; the engine hears of them, and
+  // of the pieces that peers have brought, later and of many together. Turns must end within the
+  // second over which the engine measures rates.
   core::Duration crowd_report_interval{std::chrono::milliseconds{250}};
-  core::Duration crowd_news_interval{std::chrono::milliseconds{10}};
-  core::Duration hungry_news_interval{std::chrono::milliseconds{2}};
-  core::Duration crowd_tell_interval{std::chrono::milliseconds{50}};
+  core::Duration crowd_tell_interval{std::chrono::milliseconds{100}};
   std::uint32_t crowd_slot_pieces = 16;
   // Lease messages: a random delay on top of the latency, at most this; how many of a million are
   // lost; how many are late by up to one more latency, so that others overtake them.
@@ -167,18 +167,20 @@ class Site final : private FlowOwner, private EventHandler {
   // The part of a Neighbour that news touch, in a list of its own for the sake of the cache.
   struct Feed {
     MemberId from;
-    std::uint32_t read = 0;  // of what that one has told
+    std::uint32_t read = 0;  // of what that one has told; in a crowd: its row
     std::uint32_t back = 0;  // place of this member in that one's list
     bool open = false;       // connected and not cut
+    bool heard = false;      // crowd: its first message, what it has, has come
     core::Duration latency_in{0};
     core::Duration latency_out{0};
   };
   // News on their way to a member: close together, because whoever tells something looks at the
   // inboxes of all its neighbours.
   struct Inbox {
-    core::Instant at;         // when they are looked at; max: nothing is known, min: never again
+    // When they are looked at; max: nothing is known; crowd, min: they would be of no use.
+    core::Instant at;
     std::uint64_t feeds = 0;  // bit n%64: feed n has some
-    core::Duration interval{0};
+    core::Instant latest;     // crowd: when the latest of them is seen
     core::Duration phase{0};  // so that a site does not move in step
   };
   struct Swarm;
@@ -195,25 +197,39 @@ class Site final : private FlowOwner, private EventHandler {
     core::PieceSet wanted;              // allowed, neither complete nor coming
     std::vector<std::uint16_t> copies;  // neighbours that have the piece
     std::vector<Neighbour> neighbours;
-    std::vector<Feed> feeds;             // of the neighbours, in their order
-    std::vector<std::uint64_t> have;     // bits of the pieces that each neighbour has, row by row
+    std::vector<Feed> feeds;  // of the neighbours, in their order
+    // Bits of the pieces that each neighbour has, row by row; in a crowd: those that the engine has
+    // been told of.
+    std::vector<std::uint64_t> have;
+    std::uint32_t row = 0;               // its own, in the table of the swarm
     std::vector<std::uint32_t> waiting;  // neighbours that want a slot, first come first served
     std::vector<std::uint32_t> banned;   // hosts
-    std::vector<core::PeerHasPiece> untold;  // news that the engine has not heard yet
-    core::Instant tell_at;                   // no earlier; an event waits while some are untold
-    std::uint32_t next_asked = 0;            // the neighbours take turns
+    std::uint32_t next_asked = 0;        // the neighbours take turns
     std::uint32_t connected = 0;
     std::uint32_t looks = 0;    // rounds of looking for neighbours
     std::uint32_t reports = 0;  // rounds of reporting
+    core::Instant report_at;    // crowd: with what is told the engine next after this
     std::uint32_t sources = 0;  // pieces asked for
-    std::uint32_t queued = 0;   // neighbours for whose slots it waits
     std::uint32_t uploads = 0;  // slots in use
     bool known = false;         // discovery has found it
     bool reporting = false;
   };
+  // A piece that a member of a crowd has told, on its way.
+  struct Spreading {
+    core::Instant at;  // when it is seen
+    std::uint32_t row = 0;
+    core::PieceIndex piece;
+  };
   struct Swarm {
     std::vector<MemberId> known;
     std::unordered_map<std::uint32_t, MemberId> by_host;  // never iterated
+    // Once it has been too large for a full mesh. From then on nobody copies what neighbours tell:
+    // everybody looks at one table, of a row of bits for each member.
+    bool crowd = false;
+    std::size_t words = 0;  // of a row
+    std::vector<std::uint64_t> rows;
+    std::vector<Spreading> spreading;  // in order of time
+    std::size_t seen = 0;              // of these
   };
   enum class Wakeup : std::uint64_t { news = 1, tell, report, look };
 
@@ -257,14 +273,21 @@ class Site final : private FlowOwner, private EventHandler {
   void receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
                         const core::PieceSet& pieces);
   // When a member looks at what arrives at `at`.
-  [[nodiscard]] static core::Instant news_due(const Inbox& inbox, core::Instant at);
+  [[nodiscard]] core::Instant news_due(const Inbox& inbox, core::Instant at) const;
   void receive_news(Member& self);
-  // Hands news to the engine; in a large site not too often.
-  void pass_on(Member& self, std::vector<core::PeerHasPiece> news);
-  void tell_news(Member& self);
-  // How often it looks at news from now on.
-  void set_appetite(const Member& self);
-  void set_waiting(Member& self, Neighbour& from, bool waiting);
+
+  // the same in a crowd
+  void become_crowd(Swarm& swarm);
+  void enter_crowd(Member& m);
+  void spread(Member& self, core::PieceIndex piece, core::Duration delay);
+  void show_spread(Swarm& swarm) const;
+  void look_later(const Member& self);
+  void look(Member& self);
+  void tell_engine(Member& self);
+  [[nodiscard]] static std::span<const std::uint64_t> visible(const Member& m, std::uint32_t index);
+  static void freeze(Member& m, std::uint32_t index);
+  [[nodiscard]] static std::uint64_t rarest(const Member& m, std::uint32_t word, std::uint64_t bits,
+                                            std::uint32_t& copies);
   void look_sooner(const Member& self);
   [[nodiscard]] static std::span<std::uint64_t> row(Member& m, std::uint32_t index);
   [[nodiscard]] static std::span<const std::uint64_t> row(const Member& m, std::uint32_t index);

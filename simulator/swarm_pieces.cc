@@ -11,8 +11,6 @@ namespace lanward::simulator {
 
 namespace {
 
-constexpr std::uint32_t kWordBits = 64;
-
 constexpr std::uint64_t kMillion = 1'000'000;
 
 // In a large site, sources that have brought so much take turns in the reports.
@@ -30,14 +28,16 @@ void Site::send(MemberId id, std::span<const core::SourceId> to,
                 const core::LeaseMessage& message) {
   Member* self = find(id);
   if (self == nullptr) return;
+  if (std::holds_alternative<core::Claim>(message)) self->store->tell_promptly();
+  const auto shared = std::make_shared<const core::LeaseMessage>(message);
   for (const core::SourceId peer : to) {
     const auto index = index_of(*self, peer);
     if (!index) continue;
     Neighbour& n = self->neighbours[*index];
     const auto when = arrival(self->feeds[*index].latency_out, n.message_at);
     if (n.cut || !when) continue;
-    queue_.at(*when, [this, at = n.member, from = n.back, session = n.session, message] {
-      receive_message(at, from, session, message);
+    queue_.at(*when, [this, at = n.member, from = n.back, session = n.session, shared] {
+      receive_message(at, from, session, *shared);
     });
   }
 }
@@ -74,166 +74,7 @@ void Site::receive_message(MemberId at, std::uint32_t from, std::uint32_t sessio
   tell(*find(at), core::PeerMessage{source_of(from), message});
 }
 
-// ---- who has what ------------------------------------------------------------------------------
-
-std::span<const std::uint64_t> Site::row(const Member& m, std::uint32_t index) {
-  const std::size_t words = m.offered.words().size();
-  return std::span(m.have).subspan(index * words, words);
-}
-
-std::span<std::uint64_t> Site::row(Member& m, std::uint32_t index) {
-  const std::size_t words = m.offered.words().size();
-  return std::span(m.have).subspan(index * words, words);
-}
-
-bool Site::has(const Member& m, std::uint32_t index, core::PieceIndex piece) {
-  return (row(m, index)[piece.value / kWordBits] >> piece.value % kWordBits & 1U) != 0;
-}
-
-// True if it is news.
-bool Site::add(Member& m, std::uint32_t index, core::PieceIndex piece) {
-  std::uint64_t& word = row(m, index)[piece.value / kWordBits];
-  const std::uint64_t bit = std::uint64_t{1} << piece.value % kWordBits;
-  if ((word & bit) != 0) return false;
-  word |= bit;
-  ++m.copies[piece.value];
-  return true;
-}
-
-void Site::forget_pieces(Member& m, std::uint32_t index) {
-  const auto bits = row(m, index);
-  for (std::uint32_t p = 0; p < m.copies.size(); ++p) {
-    if ((bits[p / kWordBits] >> p % kWordBits & 1U) != 0) --m.copies[p];
-  }
-  std::fill(bits.begin(), bits.end(), 0);
-}
-
-core::Instant Site::news_due(const Inbox& inbox, core::Instant at) {
-  if (inbox.interval == core::Duration{0}) return at;
-  return at + inbox.interval - (at.time_since_epoch() + inbox.phase) % inbox.interval;
-}
-
-void Site::announce(MemberId id, core::PieceIndex piece) {
-  Member* self = find(id);
-  if (self == nullptr) return;
-  self->wanted.erase(piece);
-  if (!self->offered.insert(piece)) return;
-  const core::Instant now = queue_.now();
-  told_[id.value].push_back({now, piece});
-  for (const Feed& feed : self->feeds) {
-    if (!feed.open) continue;
-    Inbox& inbox = inboxes_[feed.from.value];
-    inbox.feeds |= std::uint64_t{1} << feed.back % kWordBits;
-    if (now + feed.latency_out >= inbox.at) continue;
-    const core::Instant due = news_due(inbox, now + feed.latency_out);
-    if (due >= inbox.at) continue;
-    inbox.at = due;
-    wake(due, Wakeup::news, feed.from);
-  }
-}
-
-// Who has room for a source and waits for none wants to know at once; others have time.
-void Site::set_appetite(const Member& self) {
-  if (!crowded(self)) return;
-  inboxes_[self.id.value].interval = self.sources + self.queued < settings_.sources_max
-                                         ? settings_.hungry_news_interval
-                                         : settings_.crowd_news_interval;
-}
-
-void Site::set_waiting(Member& self, Neighbour& from, bool waiting) {
-  if (from.waiting == waiting) return;
-  from.waiting = waiting;
-  self.queued += waiting ? 1U : ~0U;
-  set_appetite(self);
-}
-
-// What was to be looked at later may help now.
-void Site::look_sooner(const Member& self) {
-  Inbox& inbox = inboxes_[self.id.value];
-  if (inbox.at == core::Instant::max() || inbox.at <= queue_.now()) return;
-  const core::Instant due = news_due(inbox, queue_.now());
-  if (due >= inbox.at) return;
-  inbox.at = due;
-  wake(due, Wakeup::news, self.id);
-}
-
-void Site::receive_news(Member& self) {
-  const core::Instant now = queue_.now();
-  Inbox& inbox = inboxes_[self.id.value];
-  if (inbox.at != now) return;  // they are looked at earlier by now
-  const bool crowd = crowded(self);
-  std::vector<core::PeerHasPiece> told;
-  std::vector<std::uint32_t> offering;
-  core::Instant next = core::Instant::max();
-  const std::uint64_t from = std::exchange(inbox.feeds, 0);
-  const auto count = static_cast<std::uint32_t>(self.feeds.size());
-  std::uint32_t index = self.next_asked;
-  for (std::uint32_t i = 0; i < count; ++i, ++index) {
-    if (index >= count) index = 0;
-    const std::uint64_t bit = std::uint64_t{1} << index % kWordBits;
-    if ((from & bit) == 0) continue;
-    Feed& feed = self.feeds[index];
-    if (!feed.open) continue;
-    const std::vector<Told>& log = told_[feed.from.value];
-    bool offered = false;
-    for (; feed.read < log.size(); ++feed.read) {
-      const Told& item = log[feed.read];
-      if (item.at + feed.latency_in > now) {
-        next = std::min(next, item.at + feed.latency_in);
-        inbox.feeds |= bit;
-        break;
-      }
-      if (crowd && self.offered.contains(item.piece)) continue;
-      if (!add(self, index, item.piece)) continue;
-      offered = offered || self.wanted.contains(item.piece);
-      told.push_back({source_of(index), item.piece});
-    }
-    if (offered && !self.neighbours[index].waiting) offering.push_back(index);
-  }
-  // Whoever has everything need not look again.
-  inbox.at = crowd && self.offered.full() ? core::Instant::min() : core::Instant::max();
-  if (next != core::Instant::max() && inbox.at == core::Instant::max()) {
-    inbox.at = news_due(inbox, next);
-    wake(inbox.at, Wakeup::news, self.id);
-  }
-  if (!told.empty()) pass_on(self, std::move(told));
-  // Whoever is not heard of has been asked before, or had nothing.
-  for (const std::uint32_t source : offering) {
-    if (self.sources >= settings_.sources_max) break;
-    pull(self, source);
-  }
-}
-
-void Site::pass_on(Member& self, std::vector<core::PeerHasPiece> news) {
-  if (!crowded(self)) {
-    if (news.size() == 1) return tell(self, news.front());
-    return tell(self, core::PeersHavePieces{std::move(news)});
-  }
-  const bool scheduled = !self.untold.empty();
-  self.untold.insert(self.untold.end(), news.begin(), news.end());
-  if (queue_.now() >= self.tell_at) return tell_news(self);
-  if (!scheduled) wake(self.tell_at, Wakeup::tell, self.id);
-}
-
-void Site::tell_news(Member& self) {
-  std::vector<core::PeerHasPiece> news = std::exchange(self.untold, {});
-  std::erase_if(news, [&](const auto& item) { return self.offered.contains(item.piece); });
-  if (news.empty()) return;
-  self.tell_at = queue_.now() + settings_.crowd_tell_interval;
-  tell(self, core::PeersHavePieces{std::move(news)});
-}
-
-void Site::receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
-                            const core::PieceSet& pieces) {
-  if (near_end(at, from, session) == nullptr) return;
-  Member& self = *find(at);
-  for (auto p = pieces.next(core::PieceIndex{0}); p; p = pieces.next(*p + 1)) add(self, from, *p);
-  const auto bits = row(self, from);
-  tell(self, core::PeerHasPieces{
-                 source_of(from),
-                 core::PieceSet::from_words(self.offered.universe(), {bits.begin(), bits.end()})});
-  pull_from_all(self);
-}
+// ---- what may come from others ------------------------------------------------------------------
 
 void Site::allow(MemberId id, core::PieceSpan pieces) {
   Member* self = find(id);
@@ -273,6 +114,10 @@ void Site::want_again(Member& self, core::PieceIndex piece) {
     return;
   }
   self.wanted.insert(piece);
+  Inbox& inbox = inboxes_[self.id.value];
+  if (!crowded(self) || inbox.at != core::Instant::min()) return;
+  inbox.at = news_due(inbox, queue_.now());
+  wake(inbox.at, Wakeup::news, self.id);
 }
 
 // ---- requests ----------------------------------------------------------------------------------
@@ -281,12 +126,16 @@ void Site::want_again(Member& self, core::PieceIndex piece) {
 void Site::pull_from_all(Member& self) {
   const auto count = static_cast<std::uint32_t>(self.neighbours.size());
   std::uint32_t index = self.next_asked;
+  if (crowded(self)) show_spread(*self.swarm);
+  bool enough = false;
   for (std::uint32_t i = 0; i < count; ++i, ++index) {
-    if (self.sources >= settings_.sources_max || self.wanted.empty()) return;
+    enough = self.sources >= settings_.sources_max || self.wanted.empty();
+    if (enough) break;
     if (index >= count) index = 0;
     if (pull(self, index)) self.next_asked = index + 1;
   }
-  look_sooner(self);
+  if (crowded(self)) return look_later(self);
+  if (!enough) look_sooner(self);
 }
 
 bool Site::serves_now(const Neighbour& from) const {
@@ -295,13 +144,13 @@ bool Site::serves_now(const Neighbour& from) const {
 
 // Starts a piece from the neighbour, or waits for one of its slots; false if neither.
 bool Site::pull(Member& self, std::uint32_t index) {
+  if (!offers(self, index)) return false;
   Neighbour& n = self.neighbours[index];
-  if (!n.connected || n.asked || n.waiting) return false;
-  if (n.avoid_until > queue_.now() || !offers(self, index)) return false;
+  if (!n.connected || n.asked || n.waiting || n.avoid_until > queue_.now()) return false;
   if (serves_now(n)) {
     Member& source = *find(n.member);
     if (source.uploads >= settings_.upload_slots) {
-      set_waiting(self, n, true);
+      n.waiting = true;
       source.waiting.push_back(n.back);
       return false;
     }
@@ -313,7 +162,7 @@ bool Site::pull(Member& self, std::uint32_t index) {
 }
 
 bool Site::offers(const Member& self, std::uint32_t index) {
-  const auto has = row(self, index);
+  const auto has = visible(self, index);
   const auto& wanted = self.wanted.words();
   for (std::size_t w = 0; w < has.size(); ++w) {
     if ((has[w] & wanted[w]) != 0) return true;
@@ -323,16 +172,20 @@ bool Site::offers(const Member& self, std::uint32_t index) {
 
 // The rarest piece that the neighbour has and this member wants.
 std::optional<core::PieceIndex> Site::pick(Member& self, std::uint32_t index) const {
-  const auto has = row(self, index);
+  const bool crowd = crowded(self);
+  const auto has = visible(self, index);
   while (true) {
     std::optional<core::PieceIndex> best;
     std::uint32_t best_copies = 0;
     std::uint64_t best_order = 0;
     for (std::uint32_t w = 0; w < has.size(); ++w) {
       std::uint64_t bits = has[w] & self.wanted.words()[w];
+      if (bits == 0) continue;
+      std::uint32_t copies = 0;
+      if (crowd) bits = rarest(self, w, bits, copies);
       for (; bits != 0; bits &= bits - 1) {
         const core::PieceIndex piece{w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits))};
-        const std::uint32_t copies = self.copies[piece.value];
+        if (!crowd) copies = self.copies[piece.value];
         if (best && copies > best_copies) continue;
         const std::uint64_t order =
             core::mix64(seed_.value + (std::uint64_t{self.id.value} << 32U | piece.value));
@@ -362,7 +215,6 @@ void Site::start_request(Member& self, std::uint32_t index, core::PieceIndex pie
   note_request(self, n, piece);
   n.on_slot = 0;
   ++self.sources;
-  set_appetite(self);
   if (!serves_now(n)) return expect_bytes(self, index);
   Member& source = *find(n.member);
   source.neighbours[n.back].serving = true;
@@ -381,6 +233,7 @@ std::uint64_t Site::passed(std::uint64_t tag) {
   Member& source = *find(n.member);
   take(self, index, n.bytes);
   const std::uint32_t in_turn = crowded(self) ? settings_.crowd_slot_pieces : settings_.slot_pieces;
+  if (crowded(self)) show_spread(*self.swarm);
   if (source.waiting.empty() || ++n.on_slot < in_turn) {
     if (const auto next = pick(self, index)) {
       note_request(self, n, *next);
@@ -418,7 +271,6 @@ void Site::end_request(Member& self, std::uint32_t index) {
   n.asked = false;
   n.flow = {};
   --self.sources;
-  set_appetite(self);
   Neighbour* far = n.cut ? nullptr : far_end(n);
   if (far != nullptr && std::exchange(far->serving, false)) --find(n.member)->uploads;
 }
@@ -439,7 +291,7 @@ void Site::serve_next(Member& self) {
     self.waiting.erase(self.waiting.begin());
     if (far_end(n) == nullptr) continue;
     Member& next = *find(n.member);
-    set_waiting(next, next.neighbours[n.back], false);
+    next.neighbours[n.back].waiting = false;
     if (next.sources < settings_.sources_max) pull(next, n.back);
   }
 }
@@ -504,9 +356,11 @@ void Site::switch_slow_sources(Member& self) {
 void Site::report_later(Member& self) {
   if (self.reporting) return;
   self.reporting = true;
-  const core::Duration interval =
-      crowded(self) ? settings_.crowd_report_interval : settings_.report_interval;
-  wake(queue_.now() + interval, Wakeup::report, self.id);
+  if (!crowded(self)) {
+    return wake(queue_.now() + settings_.report_interval, Wakeup::report, self.id);
+  }
+  // An event of its own would find little of the machine in the cache.
+  self.report_at = queue_.now() + settings_.crowd_report_interval;
 }
 
 void Site::report(Member& self) {

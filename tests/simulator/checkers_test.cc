@@ -29,7 +29,7 @@ class Checkers : public testing::Test {
   MachineChecker& acquainted(std::uint32_t host) {
     MachineChecker& m = machine(host);
     m.on_fact(core::PeerMessage{core::SourceId{2}, core::Hello{.key = {}, .willing = true}});
-    wait(1s);
+    wait(100ms);
     return m;
   }
   void wait(core::Duration time) {
@@ -253,7 +253,82 @@ TEST_F(Checkers, L1LooksAtWhoNeverEndsButNotAtWhoIsGone) {
   a.gone();
   wait(60s);
   site().finish(0);
-  EXPECT_EQ(broken(), "L1");
+  EXPECT_EQ(broken(), "L1 L3");
+}
+
+// The first pieces are fetched, and then nobody fetches for so long.
+TEST_F(Checkers, L3WantsSomebodyToFetchWhatNobodyHas) {
+  MachineChecker& a = machine(0);
+  fetch(a, 1, pieces(0, 4));
+  finish(a, 1, pieces(0, 4));
+  wait(1s);
+  fetch(a, 2, pieces(4, 5));
+  finish(a, 2, pieces(4, 5));
+  EXPECT_EQ(broken(), "");
+  wait(3s);
+  fetch(a, 3, pieces(5, 6));
+  EXPECT_EQ(broken(), "L3");
+  EXPECT_EQ(site().figures().idle_most, 3s);
+}
+
+TEST_F(Checkers, L3AsksNothingWhenTheSiteHasEverything) {
+  MachineChecker& a = machine(0);
+  MachineChecker& b = machine(1);
+  fetch(a, 1, pieces(0, 16));
+  finish(a, 1, pieces(0, 16));
+  a.complete();
+  wait(10s);
+  fetch(b, 1, pieces(0, 1));
+  EXPECT_EQ(broken(), "");
+  // Its pieces are gone with it, and nobody fetches them.
+  a.gone();
+  b.on_cancel(RequestId{1});
+  wait(10s);
+  fetch(b, 2, pieces(0, 1));
+  EXPECT_EQ(broken(), "L3");
+}
+
+TEST_F(Checkers, L3BlamesNobodyForAnOutageNorForTheDelay) {
+  scenario_.policy.http_delay = 20s;
+  MachineChecker& a = machine(0);
+  wait(20s);
+  fetch(a, 1, pieces(0, 1));
+  finish(a, 1, pieces(0, 1));
+  site().set_origin_up(false);
+  wait(8s);
+  site().set_origin_up(true);
+  wait(8s);
+  fetch(a, 2, pieces(1, 2));
+  EXPECT_EQ(broken(), "");
+}
+
+TEST_F(Checkers, S7GivesLiarsTheirCreditAndNoMore) {
+  scenario_.adversaries = {{.kind = AdversaryKind::have_liar, .count = 2}};
+  MachineChecker& a = machine(0);
+  wait(2s);
+  fetch(a, 1, pieces(0, 1));
+  finish(a, 1, pieces(0, 1));
+  EXPECT_EQ(broken(), "");
+  wait(3s);
+  fetch(a, 2, pieces(1, 2));
+  EXPECT_EQ(broken(), "S7");
+}
+
+TEST_F(Checkers, S6AndL2LetHogsHoldLittleAndNotForLong) {
+  scenario_.adversaries = {{.kind = AdversaryKind::hog, .count = 1}};
+  MachineChecker& a = machine(0);
+  wait(3s);
+  fetch(a, 1, pieces(0, 8));
+  EXPECT_EQ(broken(), "S6");
+  finish(a, 1, pieces(0, 8));
+  // As many as a stranger may claim.
+  wait(7s);
+  fetch(a, 2, pieces(8, 9));
+  finish(a, 2, pieces(8, 9));
+  EXPECT_EQ(broken(), "S6");
+  wait(10s);
+  fetch(a, 3, pieces(9, 10));
+  EXPECT_EQ(broken(), "S6 L2");
 }
 
 TEST_F(Checkers, ConflictsArePiecesClaimedByTwo) {

@@ -61,6 +61,7 @@ class SimOriginWorld final : public OriginWorld {
   [[nodiscard]] std::unique_ptr<Receiver> make_receiver() override {
     return std::make_unique<BlockReceiver>(queue_);
   }
+  [[nodiscard]] core::Instant now() const override { return queue_.now(); }
   [[nodiscard]] bool wait(const std::function<bool()>& condition) override {
     constexpr std::uint64_t kEventsMax = 1'000'000;
     return queue_.run_until(condition, core::Instant::max(), kEventsMax);

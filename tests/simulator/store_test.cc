@@ -83,6 +83,37 @@ TEST_F(StoreTest, RefusesAPieceWithOneCorruptBlockAndTakesItAgain) {
   EXPECT_EQ(facts_.count<core::PieceVerified>(), 1U);
 }
 
+TEST_F(StoreTest, CollectedVerdictsWaitUntilTheyAreAskedForAndTheLastPieceBringsThemAll) {
+  std::vector<core::PieceIndex> seen;
+  content_->collect_verdicts([&](core::PieceIndex piece) { seen.push_back(piece); });
+  content_->put_missing(core::PieceIndex{0}, kPiece, kPeer, Payload::intact);
+  content_->put_missing(core::PieceIndex{1}, kPiece, kPeer, Payload::intact);
+  run();
+  EXPECT_EQ(seen, (std::vector{core::PieceIndex{0}, core::PieceIndex{1}}));
+  EXPECT_EQ(content_->verified().count(), 2U);
+  EXPECT_EQ(facts_.count<core::PieceVerified>(), 0U);
+  const std::uint64_t rest = content_->missing_bytes(core::PieceIndex{2});
+  content_->put_missing(core::PieceIndex{2}, rest, kPeer, Payload::intact);
+  run();
+  const auto told = facts_.all<core::PieceVerified>();
+  ASSERT_EQ(told.size(), 3U);
+  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(told[i].piece.value, i);
+  EXPECT_EQ(seen.size(), 2U);
+}
+
+TEST_F(StoreTest, CollectsNoVerdictOnBadPiecesNorOfTheOriginNorOnceARangeIsOpen) {
+  content_->collect_verdicts([](core::PieceIndex) {});
+  content_->put_missing(core::PieceIndex{0}, kPiece, kPeer, Payload::corrupt);
+  content_->put_missing(core::PieceIndex{1}, kPiece, kOrigin, Payload::intact);
+  run();
+  EXPECT_EQ(facts_.count<core::PieceFailed>(), 1U);
+  EXPECT_EQ(facts_.count<core::PieceVerified>(), 1U);
+  const auto sink = content_->open_range(kOrigin, {0, kPiece}, {});
+  content_->put_missing(core::PieceIndex{0}, kPiece, kPeer, Payload::intact);
+  run();
+  EXPECT_EQ(facts_.count<core::PieceVerified>(), 2U);
+}
+
 TEST_F(StoreTest, ARangeSinkCutsItsBytesIntoBlocks) {
   {
     auto sink = content_->open_range(kOrigin, {kPiece, 3 * kPiece - 1000}, {});

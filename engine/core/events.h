@@ -9,6 +9,7 @@
 #include <lanward/error.h>
 
 #include "engine/core/content.h"
+#include "engine/core/digest.h"
 #include "engine/core/lease_message.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/units.h"
@@ -34,6 +35,11 @@ struct Failure {
   FailureClass kind = FailureClass::transient;
   Duration retry_after{0};  // rate_limited only; at most a day, adapters clamp
   std::string message;      // for a person: URL and cause
+  // Nothing can be got from the host at present, whatever the URL: its name was not resolved, no
+  // connection came about, or an answer did not come in time.
+  bool unreachable = false;
+  // The server answered with a status of 400 to 499, whatever class was made of it.
+  bool refused = false;
 };
 
 // Something the origin told about a file in reply to a probe.
@@ -50,8 +56,12 @@ struct OriginFacts {
     std::string rel;
     std::string target;
     std::string type;
+    std::uint32_t priority = 0;  // of a mirror, lowest first; 0: none given
+    std::string location = {};   // of a mirror: country code, lower case; empty: none given
   };
   std::vector<Link> links;
+  // Of the whole file, as the origin says; the source names field and URL.
+  std::vector<ExpectedDigest> digests;
 };
 
 struct OriginProbed {
@@ -161,6 +171,13 @@ struct BanSource {
   SourceId source;
   std::string reason;
 };
+// Other transfers, and later ones, leave the cache host alone for so long (HostBans). `original`:
+// as a cache for this server only; empty: for all.
+struct BanCacheHost {
+  std::string host;
+  std::string original;
+  Duration duration{0};
+};
 // To connected peers that understand lease messages.
 struct SendMessage {
   std::vector<SourceId> to;
@@ -180,7 +197,8 @@ struct ReportTransient {
 };
 struct ClearTransient {};
 
-using Command = std::variant<FetchRange, CancelRequest, AllowFromPeers, ReserveForOrigin, BanSource,
-                             SendMessage, ConnectPeer, GiveUp, ReportTransient, ClearTransient>;
+using Command =
+    std::variant<FetchRange, CancelRequest, AllowFromPeers, ReserveForOrigin, BanSource,
+                 BanCacheHost, SendMessage, ConnectPeer, GiveUp, ReportTransient, ClearTransient>;
 
 }  // namespace lanward::core

@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -13,8 +14,11 @@
 
 #include "engine/core/backoff.h"
 #include "engine/core/content.h"
+#include "engine/core/digest.h"
 #include "engine/core/events.h"
 #include "engine/core/merkle.h"
+#include "engine/core/metalink.h"
+#include "engine/core/origin_spec.h"
 #include "engine/core/policy.h"
 #include "engine/core/prng.h"
 #include "engine/core/units.h"
@@ -25,6 +29,13 @@ struct ManifestSearchOptions {
   std::vector<std::string> urls;  // of the file, in order of preference
   std::string manifest_url;       // demanded manifest; empty: discover
   Policy policy;
+  // The source is this Metalink: it is fetched, and the outcome is what it says.
+  std::string metalink_url = {};
+  std::vector<std::string> offered_manifests = {};  // by a Metalink; tried first
+  std::vector<ExpectedDigest> digests = {};         // demanded of the whole file
+  std::optional<ByteCount> size = {};               // demanded
+  bool whole_file = true;         // false: only ranges are wanted, a digest cannot be checked
+  MetalinkFn metalink = nullptr;  // null: a Metalink is passed over
 };
 
 struct SearchResult {
@@ -32,8 +43,16 @@ struct SearchResult {
   Content content;                   // of the manifest, or of the origin's facts
   OriginFacts origin;                // of the URL that answered the probe, if one was probed
   std::string probed_url;            // as it was in the options; empty if none was probed
-  std::vector<std::string> urls;     // those to fetch from, in order of preference
+  std::vector<std::string> urls;     // of the options, those to fetch from, in order of preference
   std::string note;                  // why there is no manifest; empty when there is one
+  // What the whole file is to be checked against, besides the manifest if there is one.
+  std::optional<ExpectedDigest> digest = {};
+  // The origin does not tell the size: `content` means nothing yet. Never with a manifest.
+  bool length_unknown = false;
+  // Origins that a document or a reply named (RFC 6249, Metalink). They have not been asked.
+  std::vector<OriginSpec> found = {};
+  // The source is a Metalink, and nothing but this is set.
+  std::optional<Metalink> metalink = {};
 };
 
 struct ProbeUrl {
@@ -46,13 +65,19 @@ struct FetchDocument {
 };
 using SearchCommand = std::variant<ProbeUrl, FetchDocument>;
 
-// Order: the demanded manifest; else the origin's Link header (rel=describedby,
-// application/x-bittorrent); else URL.torrent; else none, and the note says so. Only a definite
-// answer of the origin counts as "none": while it cannot be reached the search retries, and gives
-// up with an error instead of going on without a manifest.
+// Order: the demanded manifest; else the one that a Metalink offers; else the origin's Link header
+// (rel=describedby, application/x-bittorrent); else URL.torrent; else the Metalink that a Link
+// header names and the manifest that this one offers; else none, and the note says so. Only a
+// definite answer of the origin counts as "none": while it cannot be reached the search retries,
+// and gives up with an error instead of going on without a manifest.
+//
+// Without a manifest the file rests on a digest of the whole file: one that was demanded, else the
+// strongest that a linked Metalink or the origin's reply tells; else on the transport. Mirrors are
+// used only if a manifest or a strong digest vouches for what they send. A file of an https origin
+// is not described by a document over http.
 class ManifestSearch {
  public:
-  // REQUIRES: urls or manifest_url not empty.
+  // REQUIRES: urls, manifest_url or metalink_url not empty.
   ManifestSearch(ManifestSearchOptions options, Sha256Fn sha256, Seed seed, Instant now);
 
   void handle(const Event& event, Instant now);
@@ -64,14 +89,24 @@ class ManifestSearch {
   [[nodiscard]] const std::optional<Error>& waiting_for() const { return waiting_for_; }
 
  private:
-  enum class Step : std::uint8_t { demanded, probe, linked, sidecar };
+  enum class Step : std::uint8_t { demanded, metalink, probe, offered, linked, sidecar, described };
+  struct Document {
+    Step step;
+    std::string url;
+  };
 
-  void ask(Step step);
+  void ask(Step step, std::string url);
   void send();
+  void queue_documents();
+  void queue_linked(Step step, std::string_view type);
+  void next_document();
   void on(const OriginProbed& fact);
   void on(const DocumentFetched& fact);
   void on(const RequestFailed& fact, Instant now);
-  void no_document_at_this_step();
+  void read_manifest(const DocumentFetched& fact);
+  void read_metalink(const DocumentFetched& fact);
+  void add_mirror(OriginSpec mirror);
+  [[nodiscard]] DigestChoice choose() const;
   void finish_without_manifest();
 
   ManifestSearchOptions options_;
@@ -79,8 +114,11 @@ class ManifestSearch {
   Prng prng_;
   Backoff backoff_;
   Step step_ = Step::probe;
-  std::string linked_url_;
+  std::string asked_url_;
+  std::deque<Document> documents_;  // still to be looked at
   std::string none_because_;
+  std::vector<ExpectedDigest> told_;  // by the origin and what it links to
+  std::vector<OriginSpec> found_;
   std::size_t probed_url_ = 0;
   std::uint32_t failures_ = 0;
   RequestId last_request_;

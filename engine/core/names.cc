@@ -68,6 +68,8 @@ const char* to_string(Integrity integrity) noexcept {
       return "unknown";
     case Integrity::manifest:
       return "manifest";
+    case Integrity::digest:
+      return "digest";
     case Integrity::transport:
       return "transport";
   }

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "engine/core/units.h"
 
 namespace lanward::core {
 
@@ -16,9 +19,15 @@ enum class PriceClass : std::uint8_t {
 struct OriginSpec {
   std::string url;
   PriceClass price = PriceClass::normal;
-  // Whom to ask first while rates are unknown, lowest first. Origins of one class are used side by
-  // side, by the rate that they turn out to have.
+  // Whom to ask first while rates are unknown, lowest first; ties in the order of the list. Origins
+  // of one class are used side by side, by the rate that they turn out to have.
   std::uint32_t priority = 0;
+  // Of a cache host only: its own name and that of the server whose file it passes on, as HostBans
+  // knows them.
+  std::string cache_host = {};
+  std::string original_host = {};
+  // Of a cache host that earlier transfers have banned: not asked before then.
+  std::optional<Instant> banned_until = {};
 
   friend bool operator==(const OriginSpec&, const OriginSpec&) = default;
 };

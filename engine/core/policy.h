@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 #include "engine/core/units.h"
 
@@ -15,6 +16,10 @@ struct Policy {
   // The same while a job of higher priority fetches, 1..64: the share of the link that one
   // connection among several gets, so that nothing ever stands still.
   std::uint32_t background_requests_max = 1;
+
+  // The same over all origins of a transfer, 1..256: four mirrors at full number. Each request
+  // holds a connection and a piece under way in memory.
+  std::uint32_t requests_max = 16;
 
   // Length of a range request, bytes, one piece..64 MiB. CDNs cache by slices of 1-16 MiB; longer
   // ranges only lose more when they break.
@@ -109,6 +114,20 @@ struct Policy {
   // Failures in a row of one origin, without a byte in between, before it is given up; 1..1000.
   // With the delays above: about two minutes.
   std::uint32_t origin_failures_max = 10;
+
+  // How long a foreground / background transfer stays with its cache hosts, whatever goes wrong
+  // with them, before it goes over to the ordinary origins for good, from its start, 0..30 days;
+  // negative: for ever. Nothing: it changes over at once, and back when the others fail.
+  std::optional<Duration> cache_host_fallback_foreground = {};
+  std::optional<Duration> cache_host_fallback_background = {};
+
+  // How long a cache host is left alone that refused a file (as a cache for that file's server) or
+  // cannot be reached (for all). 0..1 day. Delivery Optimization's quarter of an hour.
+  Duration cache_host_ban{std::chrono::minutes{15}};
+
+  // Failures without a byte in between, after the first change of side, before a transfer changes
+  // over again between cache hosts and ordinary origins; 1..100. Two, as Delivery Optimization.
+  std::uint32_t cache_host_attempts_min = 2;
 
   // Bad pieces before a source is banned, 1..10: with the only source of a piece at fault / as one
   // of several. Two: one flipped bit on the way is forgiven, a wrong file is not.

@@ -10,10 +10,6 @@
 namespace lanward::core {
 namespace {
 
-// A puller's share of the file, so that it asks for neighbouring pieces: what CDNs cache as one
-// slice, but small enough that every puller of a short file gets some.
-constexpr std::uint64_t kChunkBytesMax = 16 * kMiB;
-constexpr std::uint64_t kChunksMin = 64;
 // A range on its way is cut only for this much: what is under way when it is cut is lost.
 constexpr std::uint64_t kSplitBytesMin = 2 * kMiB;
 // Runs shorter than this are not worth asking to be split.
@@ -35,35 +31,26 @@ Duration time_for(std::uint64_t bytes, ByteRate rate) {
   return std::chrono::microseconds{bytes * 1'000'000 / std::max<std::uint64_t>(rate.value, 1)};
 }
 
-std::uint64_t pieces_within(ByteRate rate, Duration time, std::uint32_t piece_bytes) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
-  return rate.value * static_cast<std::uint64_t>(ms) / 1000 / piece_bytes;
-}
-
-std::uint32_t chunk_pieces(const PieceLayout& layout) {
-  const std::uint64_t bytes = std::min(kChunkBytesMax, layout.size().value / kChunksMin);
-  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, bytes / layout.piece_bytes()));
-}
-
 }  // namespace
 
 Puller::Puller(const Policy& policy, const Content& content, PieceBoard& board, SiteRoster& roster,
-               ClaimTable& claims, RequestLedger& requests, Commands& commands, bool peers_possible)
+               ClaimTable& claims, OriginBook& origins, RequestLedger& requests, Commands& commands,
+               bool peers_possible)
     : policy_(policy),
       layout_(content.layout),
       board_(board),
       roster_(roster),
       claims_(claims),
+      origins_(origins),
       requests_(requests),
       commands_(commands),
       peers_possible_(peers_possible),
-      salt_(rank_of(content.id, PeerKey{})),
-      chunk_pieces_(chunk_pieces(content.layout)),
+      chooser_(content, board, roster, requests, peers_possible),
       settle_(policy.lease_settle),
       hedged_(content.layout.piece_count()) {}
 
-void Puller::plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wake) {
-  if (mode == Mode::rest || origin == nullptr) {
+void Puller::plan(Mode mode, Instant now, WakeUp& wake) {
+  if (mode == Mode::rest || origins_.preferred() == nullptr) {
     // What is only claimed is left to others; what comes already comes to its end.
     const std::vector<Run> runs = runs_;
     for (const Run& run : runs) {
@@ -73,133 +60,25 @@ void Puller::plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wa
     }
     return report(now, wake);
   }
-  if (origin->ready_at > now) return wake.by(origin->ready_at);
-  refresh_chunks();
-  if (origin->no_ranges) {
+  if (origins_.serving().empty()) return wake.by(origins_.preferred()->ready_at);
+  chooser_.refresh();
+  if (origins_.serving().front()->no_ranges) {
     const auto pullers = roster_.pullers();
     const bool first = mode != Mode::lease || pullers.front().key == roster_.self();
-    if (first && requests_.in_flight(origin->id) == 0) begin_whole_file(*origin);
+    if (first && requests_.live().empty()) begin_whole_file(*origins_.preferred(), now);
     return;
   }
-  yield_late(*origin, now);
-  fetch_settled(*origin, now);
-  claim_next(mode, *origin, now, wake);
-  fetch_settled(*origin, now);
-  if (mode == Mode::lease && runs_.empty()) assist(*origin, now, wake);
+  yield_late(now);
+  fetch_settled(mode, now);
+  claim_next(mode, now, wake);
+  fetch_settled(mode, now);
+  rebalance(mode, now, wake);
+  if (mode == Mode::lease && runs_.empty()) assist(now, wake);
   for (const Run& run : runs_) {
-    if (!run.request) wake.by(run.fetch_at);
+    // A run that has settled waits for a lane, and a lane comes free by a fact.
+    if (!run.request && run.fetch_at > now) wake.by(run.fetch_at);
   }
   report(now, wake);
-}
-
-// ---- which pieces ------------------------------------------------------------------------------
-
-std::uint64_t Puller::weight(PeerKey key, std::uint32_t chunk) const {
-  return mix64(mix64(key.value ^ salt_) + chunk);
-}
-
-// Each chunk belongs to the puller of the greatest weight, so that pullers agree without a word.
-void Puller::refresh_chunks() {
-  if (generation_ == roster_.generation()) return;
-  generation_ = roster_.generation();
-  const std::uint32_t chunks = (layout_.piece_count() + chunk_pieces_ - 1) / chunk_pieces_;
-  owned_ = PieceSet(chunks);
-  for (std::uint32_t c = 0; c < chunks; ++c) {
-    const std::uint64_t mine = weight(roster_.self(), c);
-    const auto pullers = roster_.pullers();
-    const bool beaten = std::any_of(pullers.begin(), pullers.end(), [&](const auto& m) {
-      return m.key != roster_.self() && weight(m.key, c) > mine;
-    });
-    if (!beaten) owned_.insert(PieceIndex{c});
-  }
-  own_chunks_ = owned_.count();
-  chunk_order_.resize(chunks);
-  std::iota(chunk_order_.begin(), chunk_order_.end(), 0U);
-  if (!peers_possible_) return;  // nobody to keep out of the way of: from front to back
-  std::sort(chunk_order_.begin(), chunk_order_.end(), [&](std::uint32_t a, std::uint32_t b) {
-    const bool own_a = owned_.contains(PieceIndex{a});
-    const bool own_b = owned_.contains(PieceIndex{b});
-    if (own_a != own_b) return own_a;
-    return std::pair(weight(roster_.self(), a), a) > std::pair(weight(roster_.self(), b), b);
-  });
-}
-
-PieceSpan Puller::from_front(PieceIndex begin, std::uint32_t length,
-                             const PieceSet& candidates) const {
-  PieceIndex end = begin + 1;
-  // A begun piece is continued where it broke off, so it starts a request of its own.
-  while (end < layout_.all().end && end - begin < length && candidates.contains(end) &&
-         !requests_.begun(end) && owned_.contains(PieceIndex{end.value / chunk_pieces_})) {
-    ++end;
-  }
-  return {begin, end};
-}
-
-// Own chunks from the front, in long runs; in those of others from the back, out of their way.
-PieceSpan Puller::choose(std::uint32_t length) const {
-  const PieceSet& free = board_.free();
-  for (std::size_t i = 0; i < chunk_order_.size(); ++i) {
-    const PieceIndex first{chunk_order_[i] * chunk_pieces_};
-    const auto begin = free.next(first);
-    if (!begin || *begin - first >= chunk_pieces_) continue;
-    if (i < own_chunks_) return from_front(*begin, length, free);
-    PieceIndex end = std::min(first + chunk_pieces_, layout_.all().end);
-    while (!free.contains(PieceIndex{end.value - 1})) end = PieceIndex{end.value - 1};
-    PieceSpan run{PieceIndex{end.value - 1}, end};
-    while (run.begin > *begin && run.size() < length && !requests_.begun(run.begin) &&
-           free.contains(PieceIndex{run.begin.value - 1})) {
-      run.begin = PieceIndex{run.begin.value - 1};
-    }
-    return run;
-  }
-  return {};
-}
-
-// For a peer that trusts nobody: what is free, then whatever is missing.
-PieceSpan Puller::choose_any(std::uint32_t length) const {
-  for (const PieceSet* set : {&board_.free(), &board_.open()}) {
-    for (const std::uint32_t chunk : chunk_order_) {
-      const PieceIndex first{chunk * chunk_pieces_};
-      const auto begin = set->next(first);
-      if (!begin || *begin - first >= chunk_pieces_) continue;
-      PieceIndex end = *begin + 1;
-      while (end < layout_.all().end && end - *begin < length && set->contains(end) &&
-             !requests_.begun(end)) {
-        ++end;
-      }
-      return {*begin, end};
-    }
-  }
-  return {};
-}
-
-std::uint32_t Puller::lanes(Mode mode) const {
-  const std::uint32_t most =
-      background_ ? policy_.background_requests_max : policy_.origin_requests_max;
-  if (mode != Mode::lease) return most;
-  const auto pullers = static_cast<std::uint32_t>(roster_.pullers().size());
-  return std::max(1U, most / std::max(1U, pullers));
-}
-
-std::uint32_t Puller::length(Mode mode, const OriginBook::Origin& origin, Instant now) const {
-  const auto pullers =
-      mode == Mode::lease ? static_cast<std::uint32_t>(roster_.pullers().size()) : 1U;
-  const PieceSet& candidates = mode == Mode::solo ? board_.open() : board_.free();
-  const std::uint32_t piece = layout_.piece_bytes();
-  std::uint64_t n = candidates.count() / (policy_.range_guide * lanes(mode) * pullers);
-  n = std::min(n, policy_.range_bytes_max.value / piece);
-  if (mode == Mode::lease) {
-    RateMeter meter = origin.rate;
-    const std::uint64_t rate = std::max(meter.rate(now).value, origin.measured.value);
-    n = std::min<std::uint64_t>(n, std::uint64_t{2} * length_before_);
-    n = std::min(n, pieces_within(ByteRate{rate / lanes(mode)}, policy_.range_duration_max, piece));
-  } else {
-    n = std::min<std::uint64_t>(n, origin.run_pieces);
-    if (peers_possible_ && origin.measured.value > 0) {
-      n = std::min(n, pieces_within(origin.measured, policy_.range_duration_max, piece));
-    }
-  }
-  return static_cast<std::uint32_t>(std::max<std::uint64_t>(n, 1));
 }
 
 // ---- claiming and fetching ---------------------------------------------------------------------
@@ -210,56 +89,43 @@ Duration Puller::piece_time() const {
   return time_for(std::uint64_t{layout_.piece_bytes()} * roster_.pullers().size(), rate);
 }
 
-std::optional<Duration> Puller::soonest_end(const OriginBook::Origin& origin, Instant now) const {
-  RateMeter meter = origin.rate;
-  const ByteRate rate = meter.rate(now);
-  std::uint32_t fetching = 0;
-  std::uint64_t least = ~std::uint64_t{0};
-  for (const Run& run : runs_) {
-    if (!run.request) continue;
-    const OriginRequest* request = requests_.find(*run.request);
-    ++fetching;
-    least = std::min(least, request->span.end - std::min(request->span.end, request->progressed));
-  }
-  if (fetching == 0 || rate.value == 0) return std::nullopt;
-  return time_for(least, ByteRate{rate.value / fetching});
-}
-
-void Puller::claim_next(Mode mode, OriginBook::Origin& origin, Instant now, WakeUp& wake) {
-  const std::size_t lanes_now = lanes(mode);
+void Puller::claim_next(Mode mode, Instant now, WakeUp& wake) {
+  const std::size_t lanes_now = lanes_of_all(mode);
   // One round for each lane and the run ahead; what is dropped at once is tried again later.
   for (std::size_t round = 0; round <= lanes_now; ++round) {
-    if (runs_.size() >= lanes_now) {
+    OriginBook::Origin* origin = runs_.size() < lanes_max(mode) ? next_origin(mode, now) : nullptr;
+    if (origin == nullptr) {
       // The next run is claimed ahead, so that settling costs nothing.
       const bool waiting =
           std::any_of(runs_.begin(), runs_.end(), [](const Run& r) { return !r.request; });
       if (mode != Mode::lease || runs_.size() > lanes_now || waiting) return;
-      const auto left = soonest_end(origin, now);
-      if (!left) return;
+      const auto next = soonest_end(mode, now);
+      if (!next) return;
       const Duration ahead = std::max(policy_.lease_prefetch, 2 * settle_);
-      if (*left > ahead) return wake.by(now + *left - ahead);
+      if (next->left > ahead) return wake.by(now + next->left - ahead);
+      origin = next->origin;
     }
-    const std::uint32_t n = length(mode, origin, now);
-    const PieceSpan run = mode == Mode::solo ? choose_any(n) : choose(n);
+    const std::uint32_t n = length(mode, *origin, now);
+    const PieceSpan run = mode == Mode::solo ? chooser_.choose_any(n) : chooser_.choose(n);
     if (run.empty()) return;
     if (mode == Mode::lease) {
       // A puller much slower than the others only holds up the end.
       const Duration usual = piece_time();
-      const Duration own = time_for(layout_.piece_bytes(), origin.measured);
+      const Duration own = time_for(layout_.piece_bytes(), origin->measured);
       const std::uint64_t rounds = board_.free().count() / roster_.pullers().size();
-      if (usual.count() > 0 && origin.measured.value > 0 && roster_.pullers().size() > 1 &&
+      if (usual.count() > 0 && origin->measured.value > 0 && roster_.pullers().size() > 1 &&
           own > std::max(usual * static_cast<std::int64_t>(rounds), 2 * usual + kLateGrace)) {
         return wake.by(now + kAssistInterval);
       }
       length_before_ = run.size();
     }
-    claim(run, mode == Mode::solo ? ClaimMode::solo : ClaimMode::lease, now);
-    fetch_settled(origin, now);
+    claim(run, mode == Mode::solo ? ClaimMode::solo : ClaimMode::lease, origin->id, now);
+    fetch_settled(mode, now);
   }
 }
 
-void Puller::claim(PieceSpan pieces, ClaimMode mode, Instant now) {
-  Run run{.number = ++last_run_, .pieces = pieces, .mode = mode, .fetch_at = now};
+void Puller::claim(PieceSpan pieces, ClaimMode mode, SourceId origin, Instant now) {
+  Run run{.number = ++last_run_, .pieces = pieces, .mode = mode, .origin = origin, .fetch_at = now};
   for (PieceIndex p = pieces.begin; p < pieces.end; ++p) board_.hold(p);
   std::vector<SourceId> to = mode == ClaimMode::lease ? roster_.watchers() : roster_.links();
   if (to.size() > kToldMax) to.resize(kToldMax);
@@ -276,20 +142,12 @@ void Puller::claim(PieceSpan pieces, ClaimMode mode, Instant now) {
   runs_.push_back(std::move(run));
 }
 
-// Another peer's claim on a piece that is only claimed here.
-bool Puller::entitled(SourceId other, PieceIndex piece) const {
-  const auto key = roster_.key_of(other);
-  if (!key) return false;
-  const std::uint32_t chunk = piece.value / chunk_pieces_;
-  return weight(*key, chunk) > weight(roster_.self(), chunk);
-}
-
 void Puller::drop_lost(Run& run) {
   const auto lost = [&](PieceIndex p) {
     if (board_.verified().contains(p) || board_.trusted(p)) return true;
     const auto claims = claims_.claims_on(p);
     return std::any_of(claims.begin(), claims.end(), [&](const ClaimTable::Held& held) {
-      return held.mode != ClaimMode::lease || entitled(held.who, p);
+      return held.mode != ClaimMode::lease || chooser_.entitled(held.who, p);
     });
   };
   PieceSpan best;
@@ -312,34 +170,40 @@ void Puller::unclaim(const Run& run, PieceSpan pieces) {
   }
 }
 
-void Puller::fetch_settled(OriginBook::Origin& origin, Instant now) {
+void Puller::fetch_settled(Mode mode, Instant now) {
   for (Run& run : runs_) {
     if (run.request || now < run.fetch_at) continue;
     if (run.mode == ClaimMode::lease) drop_lost(run);
     if (run.pieces.empty()) continue;
-    run.begun_at = now;
+    OriginBook::Origin* origin = origin_for(run, mode, now);
+    if (origin == nullptr) continue;  // until a lane is free
     run.report_at = now + kReportInterval;
-    begin(run, origin);
+    begin(run, *origin, now);
   }
   std::erase_if(runs_, [](const Run& run) { return run.pieces.empty(); });
 }
 
-void Puller::begin(Run& run, OriginBook::Origin& origin) {
+void Puller::begin(Run& run, OriginBook::Origin& origin, Instant now) {
   ByteSpan span = layout_.bytes(run.pieces);
   span.begin = requests_.resume_at(run.pieces.begin);
   for (PieceIndex p = run.pieces.begin; p < run.pieces.end; ++p) requests_.forget_prefix(p);
-  run.request = requests_.open(origin.id, span, false);
+  run.origin = origin.id;
+  run.begun_at = now;
+  origins_.begun(origin, requests_.in_flight(origin.id) == 0, now);
+  run.request = requests_.open(origin.id, span, false, now);
   commands_.emplace_back(FetchRange{*run.request, origin.id, span, false});
 }
 
-void Puller::begin_whole_file(OriginBook::Origin& origin) {
+void Puller::begin_whole_file(OriginBook::Origin& origin, Instant now) {
   if (board_.open().empty()) return;
   for (PieceIndex p{0}; p < layout_.all().end; ++p) {
     board_.hold(p);
     requests_.forget_prefix(p);
   }
   const ByteSpan span{0, layout_.size().value};
-  commands_.emplace_back(FetchRange{requests_.open(origin.id, span, true), origin.id, span, true});
+  origins_.begun(origin, true, now);
+  commands_.emplace_back(
+      FetchRange{requests_.open(origin.id, span, true, now), origin.id, span, true});
 }
 
 // ---- the end of a run --------------------------------------------------------------------------
@@ -430,7 +294,7 @@ void Puller::meet(SourceId from, const Claim& claim) {
     if (first >= end) continue;
     // It cannot have known of this run when it claimed: messages take longer than was thought.
     settle_ = std::min(2 * settle_, policy_.lease_settle_max);
-    if (claim.mode == ClaimMode::under_way && entitled(from, first)) {
+    if (claim.mode == ClaimMode::under_way && chooser_.entitled(from, first)) {
       shorten(run, first);
     } else if (std::find(run.answered.begin(), run.answered.end(), from) == run.answered.end()) {
       // Once: two peers that both insist must not answer each other for ever.
@@ -471,39 +335,41 @@ void Puller::split(std::uint32_t number) {
 }
 
 // Nothing is free: help those who are late, first by asking for a share of their work.
-void Puller::assist(OriginBook::Origin& origin, Instant now, WakeUp& wake) {
+void Puller::assist(Instant now, WakeUp& wake) {
   if (!board_.free().empty() || !claims_.any_live()) return;
   wake.by(now + kAssistInterval);
   const Duration usual = piece_time();
   const Duration late_after = usual.count() > 0 ? 2 * usual + kLateGrace : kLateUnknown;
-  if (const auto late = claims_.latest(now, late_after); late && hedge(*late, origin, now)) return;
+  if (const auto late = claims_.latest(now, late_after); late && hedge(*late, now)) return;
   const auto holder = claims_.largest_run();
   if (!holder || holder->pieces < kSplitPiecesMin || now < split_at_) return;
   split_at_ = now + kSplitInterval;
   commands_.emplace_back(SendMessage{{holder->who}, SplitRequest{holder->run}});
 }
 
-bool Puller::hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Instant now) {
+bool Puller::hedge(const ClaimTable::Late& late, Instant now) {
   const PieceIndex piece = late.piece;
   if (hedged_.contains(piece) || !board_.open().contains(piece)) return false;
   const std::uint64_t budget =
       std::max<std::uint64_t>(policy_.hedge_pieces_min,
                               std::uint64_t{layout_.piece_count()} * policy_.hedge_permille / 1000);
   if (hedged_.count() >= budget) return false;
-  const std::uint64_t mine = weight(roster_.self(), piece.value);
+  const std::uint64_t mine = chooser_.weight(roster_.self(), piece.value);
   for (const SiteRoster::Member& member : roster_.pullers()) {
-    if (member.link && member.link != late.who && weight(member.key, piece.value) > mine) {
+    if (member.link && member.link != late.who && chooser_.weight(member.key, piece.value) > mine) {
       return false;  // that one will
     }
   }
   hedged_.insert(piece);
-  claim({piece, piece + 1}, ClaimMode::hedge, now);
-  fetch_settled(origin, now);
+  const OriginBook::Origin* origin = next_origin(Mode::lease, now);
+  claim({piece, piece + 1}, ClaimMode::hedge,
+        (origin != nullptr ? origin : origins_.preferred())->id, now);
+  fetch_settled(Mode::lease, now);
   return true;
 }
 
 // A piece that crawls in from the origin while a peer has it already is the peer's to give.
-void Puller::yield_late(OriginBook::Origin& origin, Instant now) {
+void Puller::yield_late(Instant now) {
   std::vector<RequestId> late;
   for (const Run& run : runs_) {
     if (!run.request || run.mode != ClaimMode::lease || now - run.begun_at < kLateSelf) continue;
@@ -511,8 +377,8 @@ void Puller::yield_late(OriginBook::Origin& origin, Instant now) {
     if (request->progressed >= request->span.end) continue;
     const PieceIndex piece = layout_.piece_at(request->progressed);
     if (!board_.trusted(piece)) continue;
-    RateMeter meter = origin.rate;
-    const ByteRate rate{meter.rate(now).value / requests_.live().size()};
+    RateMeter meter = origins_.at(request->origin).rate;
+    const ByteRate rate{meter.rate(now).value / requests_.in_flight(request->origin)};
     const std::uint64_t left = layout_.bytes(piece).end - request->progressed;
     if (time_for(left, rate) > kLateSelf) late.push_back(*run.request);
   }

@@ -2,6 +2,7 @@
 // the same time must have arrived, drops what others are entitled to, and then asks for the range.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "engine/core/piece_board.h"
 #include "engine/core/policy.h"
 #include "engine/core/request_ledger.h"
+#include "engine/core/run_chooser.h"
 #include "engine/core/site_roster.h"
 #include "engine/core/units.h"
 
@@ -35,10 +37,11 @@ class Puller {
   };
 
   Puller(const Policy& policy, const Content& content, PieceBoard& board, SiteRoster& roster,
-         ClaimTable& claims, RequestLedger& requests, Commands& commands, bool peers_possible);
+         ClaimTable& claims, OriginBook& origins, RequestLedger& requests, Commands& commands,
+         bool peers_possible);
 
-  // Claims, fetches, splits or hedges as the mode allows; `origin` is null when none can be used.
-  void plan(Mode mode, OriginBook::Origin* origin, Instant now, WakeUp& wake);
+  // Claims, fetches, splits or hedges as the mode allows, from the origins that serve.
+  void plan(Mode mode, Instant now, WakeUp& wake);
 
   // The request has ended or is to end: what it did not bring is open again. `again`: a piece that
   // it has begun stays claimed, to be continued when the origin can be asked again.
@@ -66,6 +69,7 @@ class Puller {
     std::uint32_t number = 0;
     PieceSpan pieces;
     ClaimMode mode = ClaimMode::lease;
+    SourceId origin;                   // whose lane it has
     std::vector<SourceId> told;        // who knows of it
     std::vector<SourceId> answered;    // who was told that it is under way
     bool broken = false;               // its range failed after it had begun
@@ -76,33 +80,44 @@ class Puller {
     Instant report_at;  // of progress, next
   };
 
-  void refresh_chunks();
-  [[nodiscard]] std::uint64_t weight(PeerKey key, std::uint32_t chunk) const;
-  [[nodiscard]] bool entitled(SourceId other, PieceIndex piece) const;
-
-  void fetch_settled(OriginBook::Origin& origin, Instant now);
+  void fetch_settled(Mode mode, Instant now);
   void drop_lost(Run& run);
-  void begin(Run& run, OriginBook::Origin& origin);
-  void begin_whole_file(OriginBook::Origin& origin);
-  void claim_next(Mode mode, OriginBook::Origin& origin, Instant now, WakeUp& wake);
-  void claim(PieceSpan pieces, ClaimMode mode, Instant now);
-  void assist(OriginBook::Origin& origin, Instant now, WakeUp& wake);
-  bool hedge(const ClaimTable::Late& late, OriginBook::Origin& origin, Instant now);
-  void yield_late(OriginBook::Origin& origin, Instant now);
+  void begin(Run& run, OriginBook::Origin& origin, Instant now);
+  void begin_whole_file(OriginBook::Origin& origin, Instant now);
+  void claim_next(Mode mode, Instant now, WakeUp& wake);
+  void claim(PieceSpan pieces, ClaimMode mode, SourceId origin, Instant now);
+  void assist(Instant now, WakeUp& wake);
+  bool hedge(const ClaimTable::Late& late, Instant now);
+  void yield_late(Instant now);
   void report(Instant now, WakeUp& wake);
   void shorten(Run& run, PieceIndex end);
   void unclaim(const Run& run, PieceSpan pieces);
 
+  // ---- lanes: requests that an origin may have at once (puller_lanes.cc) ----
   [[nodiscard]] std::uint32_t lanes(Mode mode) const;
+  [[nodiscard]] std::uint32_t lanes(Mode mode, const OriginBook::Origin& origin) const;
+  // Over all origins: that may be / that there are with those that serve now.
+  [[nodiscard]] std::size_t lanes_max(Mode mode) const;
+  [[nodiscard]] std::size_t lanes_of_all(Mode mode) const;
+  [[nodiscard]] std::uint32_t runs_at(SourceId origin) const;
+  [[nodiscard]] ByteRate speed(const OriginBook::Origin& origin, Instant now) const;
+  [[nodiscard]] ByteRate speed_of_all(Instant now) const;
+  [[nodiscard]] bool worthwhile(const OriginBook::Origin& origin, Instant now) const;
+  // Whose lane is to be filled next; null: every one is busy.
+  [[nodiscard]] OriginBook::Origin* next_origin(Mode mode, Instant now) const;
+  [[nodiscard]] OriginBook::Origin* origin_for(const Run& run, Mode mode, Instant now) const;
   [[nodiscard]] std::uint32_t length(Mode mode, const OriginBook::Origin& origin,
                                      Instant now) const;
-  [[nodiscard]] PieceSpan choose(std::uint32_t length) const;
-  [[nodiscard]] PieceSpan choose_any(std::uint32_t length) const;
-  [[nodiscard]] PieceSpan from_front(PieceIndex begin, std::uint32_t length,
-                                     const PieceSet& candidates) const;
-  // Until the run that ends first has ended, at the measured rate; nothing: unknown.
-  [[nodiscard]] std::optional<Duration> soonest_end(const OriginBook::Origin& origin,
-                                                    Instant now) const;
+  // The lane that comes free first, at the measured rate; nothing: unknown.
+  struct NextLane {
+    OriginBook::Origin* origin = nullptr;
+    Duration left{0};
+  };
+  [[nodiscard]] std::optional<NextLane> soonest_end(Mode mode, Instant now) const;
+  void rebalance(Mode mode, Instant now, WakeUp& wake);
+  bool help(Mode mode, OriginBook::Origin& origin, Instant now);
+  void move(Run& run, OriginBook::Origin& origin, Instant now);
+
   [[nodiscard]] PieceIndex not_begun(const Run& run) const;
   [[nodiscard]] Run* find(RequestId request);
   [[nodiscard]] const Run* find(RequestId request) const;
@@ -113,20 +128,16 @@ class Puller {
   PieceBoard& board_;
   SiteRoster& roster_;
   ClaimTable& claims_;
+  OriginBook& origins_;
   RequestLedger& requests_;
   Commands& commands_;
   const bool peers_possible_;
-  const std::uint64_t salt_;
-  const std::uint32_t chunk_pieces_;
+  RunChooser chooser_;
 
   std::vector<Run> runs_;
   std::uint32_t last_run_ = 0;
   std::uint32_t length_before_ = 1;
   Duration settle_;
-  std::uint32_t generation_ = ~0U;          // of the roster, when the chunks were dealt
-  std::vector<std::uint32_t> chunk_order_;  // own chunks first, each part by own weight
-  std::size_t own_chunks_ = 0;
-  PieceSet owned_;
   PieceSet hedged_;  // by anybody
   Instant split_at_;
 };

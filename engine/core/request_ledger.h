@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/core/piece_layout.h"
+#include "engine/core/rate_meter.h"
 #include "engine/core/units.h"
 
 namespace lanward::core {
@@ -15,15 +16,19 @@ struct OriginRequest {
   ByteSpan span;
   std::uint64_t progressed = 0;  // absolute end of the bytes handed to the store
   bool whole_file = false;
+  Instant begun;
+  Instant last_byte;  // or when it began
+  RateMeter rate;
 };
 
 class RequestLedger {
  public:
   explicit RequestLedger(const PieceLayout& layout) : layout_(layout) {}
 
-  RequestId open(SourceId origin, ByteSpan span, bool whole_file) {
+  RequestId open(SourceId origin, ByteSpan span, bool whole_file, Instant now) {
     last_ = RequestId{last_.value + 1};
-    live_.emplace(last_, OriginRequest{origin, span, span.begin, whole_file});
+    live_.emplace(last_,
+                  OriginRequest{origin, span, span.begin, whole_file, now, now, RateMeter(now)});
     return last_;
   }
   // Null for unknown ids: facts that arrive late are dropped here, in one place.

@@ -15,6 +15,11 @@ constexpr Duration kMeetPullers = std::chrono::milliseconds{100};
 constexpr Duration kWatchInterval = std::chrono::milliseconds{250};
 // Requests that bring nothing for this long tell that the origin answers nobody.
 constexpr Duration kOriginSilence = std::chrono::milliseconds{500};
+// An origin that brings nothing for this long, while others are there, loses its requests to them:
+// before other peers take its claims for broken (Policy::lease_promise).
+constexpr Duration kOriginStall = std::chrono::seconds{2};
+// But only where others bring so much to each request meanwhile: a slow link is no stall.
+constexpr std::uint64_t kStallBytes = 128 * kKiB;
 // Slots of the meter behind Policy::min_rate: eight of them make five seconds.
 constexpr Duration kMinRateSlot = std::chrono::milliseconds{625};
 
@@ -40,12 +45,13 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
       place_(static_cast<std::uint32_t>(rank_of(content.id, key_of(seed)) >> 32U)),
       prng_(seed),
       requests_(layout_),
-      origins_(policy_, std::move(options.origins), now),
+      origins_(policy_, std::move(options.origins), options.background, now),
       board_(layout_, std::move(options.have), peers_possible_, commands_),
       peers_(policy_, layout_, board_),
       claims_(policy_, layout_, board_),
       roster_(content, key_of(seed), policy_, commands_, now),
-      puller_(policy_, content, board_, roster_, claims_, requests_, commands_, peers_possible_),
+      puller_(policy_, content, board_, roster_, claims_, origins_, requests_, commands_,
+              peers_possible_),
       peer_rate_(now),
       total_rate_(now, kMinRateSlot),
       last_peer_byte_(now),
@@ -83,8 +89,15 @@ std::optional<Instant> Scheduler::next_wakeup() const {
 void Scheduler::on(const RangeProgressed& fact, Instant now) {
   OriginRequest* request = requests_.find(fact.request);
   if (request == nullptr || fact.end <= request->progressed) return;
+  OriginBook::Origin& origin = origins_.at(request->origin);
+  if (request->progressed == request->span.begin) {
+    const Duration latency = now - request->begun;
+    origin.latency = origin.latency == Duration{0} ? latency : std::min(origin.latency, latency);
+  }
   const ByteCount bytes{fact.end - std::exchange(request->progressed, fact.end)};
-  origins_.progressed(origins_.at(request->origin), bytes, now);
+  request->rate.add(bytes, now);
+  request->last_byte = now;
+  origins_.progressed(origin, bytes, now);
   total_rate_.add(bytes, now);
   last_origin_byte_ = now;
   last_progress_ = now;
@@ -112,9 +125,63 @@ void Scheduler::on(const RequestFailed& fact, Instant now) {
   if (request == nullptr) return;
   OriginBook::Origin& origin = origins_.at(request->origin);
   const bool whole_file = request->whole_file;
+  const bool brought = request->progressed > request->span.begin;
   puller_.end(fact.request, fact.failure.kind == FailureClass::transient);
-  origins_.failed(origin, fact.failure, whole_file, prng_, now);
+  origins_.failed(origin, fact.failure, whole_file, brought, prng_, now);
+  if (auto ban = origins_.ban(origin, fact.failure, now)) commands_.emplace_back(*std::move(ban));
   if (fact.failure.kind == FailureClass::rate_limited) roster_.slow_down(now);
+  if (origin.dead && origins_.death_of_all() == nullptr) strike_off(origin, fact.failure.kind);
+}
+
+// Others go on without it: what it is still sending is not waited for.
+void Scheduler::strike_off(const OriginBook::Origin& origin, FailureClass kind) {
+  if (kind == FailureClass::changed || kind == FailureClass::protocol) {
+    commands_.emplace_back(BanSource{origin.id, origin.dead->message});
+  }
+  drop_requests(origin.id, true);
+}
+
+void Scheduler::drop_requests(SourceId origin, bool again) {
+  const auto live = requests_.live();
+  for (const auto& [id, request] : live) {
+    if (request.origin != origin) continue;
+    commands_.emplace_back(CancelRequest{id});
+    puller_.end(id, again);
+  }
+}
+
+// While others deliver, nobody waits for a time-out of the HTTP client.
+void Scheduler::drop_stalled(Instant now) {
+  if (!origins_.several()) return;
+  const auto quiet_since = [&](const OriginBook::Origin& origin) {
+    return requests_.in_flight(origin.id) > 0 ? std::max(origin.last_byte, origin.busy_since) : now;
+  };
+  for (OriginBook::Origin* origin : origins_.serving()) {
+    const Instant due = quiet_since(*origin) + kOriginStall;
+    if (requests_.in_flight(origin->id) == 0) continue;
+    if (now < due) {
+      wake_.by(due);
+      continue;
+    }
+    const bool others = std::any_of(
+        origins_.serving().begin(), origins_.serving().end(), [&](const OriginBook::Origin* o) {
+          return o != origin && o->failures == 0 && now - quiet_since(*o) < kOriginStall / 2;
+        });
+    const auto quiet =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - quiet_since(*origin));
+    const std::uint64_t each = origins_.rate(now).value *
+                               static_cast<std::uint64_t>(quiet.count()) / 1000 /
+                               requests_.live().size();
+    if (!others || each < kStallBytes) continue;
+    drop_requests(origin->id, true);
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(kOriginStall).count();
+    origins_.failed(*origin,
+                    {.kind = FailureClass::transient,
+                     .message = origins_.name(origin->id) + ": not a byte for " +
+                                std::to_string(seconds) + " s"},
+                    false, false, prng_, now);
+  }
+  origins_.choose(now);
 }
 
 // ---- facts about peers -------------------------------------------------------------------------
@@ -211,6 +278,7 @@ void Scheduler::on(const PieceVerified& fact, Instant now) {
   for (const SourceId source : fact.from) {
     if (is_peer(source)) proved(source);
   }
+  if (fact.from.size() == 1 && !is_peer(fact.from[0])) ++origins_.at(fact.from[0]).good_pieces;
   last_progress_ = now;
 }
 
@@ -220,13 +288,32 @@ void Scheduler::on(const PieceFailed& fact, Instant now) {
   const bool alone = fact.from.size() == 1;
   // Bytes of several sources: only a piece from a single hand tells who is at fault.
   if (!alone && origins_.preferred() != nullptr) board_.keep_for_origin(fact.piece);
-  for (const SourceId source : fact.from) blame(source, fact.piece, alone, now);
+  for (const SourceId source : fact.from) {
+    if (is_peer(source) || !excused(source, fact.from)) blame(source, fact.piece, alone, now);
+  }
   board_.release(fact.piece);
+}
+
+// One origin continued a piece where another one broke off, and it is wrong: who has sent more good
+// ones is believed.
+bool Scheduler::excused(SourceId origin, const std::vector<SourceId>& from) {
+  std::uint32_t best = 0;
+  std::uint32_t origins = 0;
+  for (const SourceId source : from) {
+    if (is_peer(source)) continue;
+    ++origins;
+    best = std::max(best, origins_.at(source).good_pieces);
+  }
+  if (origins < 2) return false;
+  return origins_.at(origin).good_pieces == best;
 }
 
 void Scheduler::on(const StoreFailed& fact, Instant) { give_up(fact.error); }
 
-void Scheduler::on(const OriginPriority& fact, Instant) { puller_.set_background(fact.background); }
+void Scheduler::on(const OriginPriority& fact, Instant) {
+  puller_.set_background(fact.background);
+  origins_.set_background(fact.background);
+}
 
 void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now) {
   const std::string what = describe(piece, layout_) + " does not match the manifest";
@@ -239,12 +326,7 @@ void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now
   OriginBook::Origin& origin = origins_.at(source);
   if (!origins_.blame(origin, what, alone)) return;
   commands_.emplace_back(BanSource{source, origin.dead->message});
-  const auto live = requests_.live();
-  for (const auto& [id, request] : live) {
-    if (request.origin != source) continue;
-    commands_.emplace_back(CancelRequest{id});
-    puller_.end(id, false);
-  }
+  drop_requests(source, false);
 }
 
 // ---- decisions ---------------------------------------------------------------------------------
@@ -253,7 +335,8 @@ void Scheduler::plan(Instant now) {
   wake_ = {};
   if (finished_) return;
   if (complete()) return finish_transfer();
-  OriginBook::Origin* origin = origins_.preferred();
+  origins_.choose(now);
+  const OriginBook::Origin* origin = origins_.preferred();
   if (origin == nullptr) board_.release_kept();
   const bool willing = origin != nullptr && now >= started_ + policy_.http_delay;
   roster_.set_willing(willing);
@@ -265,15 +348,17 @@ void Scheduler::plan(Instant now) {
   if (board_.any_offered()) last_offer_ = now;
   if (board_.owed().empty()) owed_since_ = now;
 
+  drop_stalled(now);
   const std::size_t requests = requests_.live().size();
-  puller_.plan(mode(now), origin, now, wake_);
+  puller_.plan(mode(now), now, wake_);
   if (requests_.live().size() > requests) last_request_ = now;
   if (origin != nullptr && (puller_.busy() || roster_.any_links())) {
-    roster_.set_rate(requests_.live().empty() ? ByteRate{} : origin->rate.rate(now));
+    roster_.set_rate(requests_.live().empty() ? ByteRate{} : origins_.rate(now));
     roster_.set_work(ByteCount{std::uint64_t{board_.free().count()} * layout_.piece_bytes()});
     claims_.set_piece_time(puller_.piece_time());
   }
-  for (const auto& due : {peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
+  for (const auto& due :
+       {origins_.next_due(), peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
     if (due) wake_.by(*due);
   }
   judge(now);
@@ -345,7 +430,7 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const OriginBook::Origin* origin = origins_.preferred();
   if (!peers_possible_ || origin == nullptr) return;
   const std::uint64_t peers = peer_rate_.rate(now).value;
-  const std::uint64_t measured = origin->measured.value;
+  const std::uint64_t measured = origins_.measured().value;
   const std::uint64_t total = total_rate_.rate(now).value;
   const bool active = roster_.others_fetch() || claims_.any_live();
 
@@ -367,8 +452,7 @@ void Scheduler::start_solo_if_needed(Instant now) {
   if (!solo_) {
     solo_ = stalled || slow || below;
   } else if (!stalled && (below ? false : total * 5 >= policy_.min_rate.value * 6)) {
-    RateMeter meter = origin->rate;
-    const std::uint64_t enough = active ? meter.rate(now).value / 2 : measured;
+    const std::uint64_t enough = active ? origins_.rate(now).value / 2 : measured;
     solo_ = peers == 0 || peers < enough;
   }
 }

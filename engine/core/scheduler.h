@@ -11,6 +11,7 @@
 #include "engine/core/content.h"
 #include "engine/core/events.h"
 #include "engine/core/origin_book.h"
+#include "engine/core/origin_spec.h"
 #include "engine/core/peer_book.h"
 #include "engine/core/piece_board.h"
 #include "engine/core/piece_set.h"
@@ -26,11 +27,11 @@ namespace lanward::core {
 
 struct SchedulerOptions {
   Policy policy;
-  PieceSet have;                     // verified before the transfer began
-  std::vector<std::string> origins;  // names for messages; SourceId n is origins[n]
-  bool peers_possible = false;       // peers may turn up
-  bool peers_expected = false;       // some are known by address: worth a moment's hold
-  bool background = false;           // as OriginPriority, from the start
+  PieceSet have;                    // verified before the transfer began
+  std::vector<OriginSpec> origins;  // SourceId n is origins[n]
+  bool peers_possible = false;      // peers may turn up
+  bool peers_expected = false;      // some are known by address: worth a moment's hold
+  bool background = false;          // as OriginPriority, from the start
 };
 
 // Protocol: after every handle(), call poll_command() until it is empty, then arrange to call
@@ -82,6 +83,10 @@ class Scheduler {
 
   void proved(SourceId peer);
   void forget(SourceId peer, Instant now);
+  void strike_off(const OriginBook::Origin& origin, FailureClass kind);
+  void drop_requests(SourceId origin, bool again);
+  void drop_stalled(Instant now);
+  [[nodiscard]] bool excused(SourceId origin, const std::vector<SourceId>& from);
   void blame(SourceId source, PieceIndex piece, bool alone, Instant now);
   void finish(RequestId id, Instant now);
   void plan(Instant now);

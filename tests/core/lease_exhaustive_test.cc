@@ -207,7 +207,7 @@ class SmallWorld {
         Content{.id = {}, .layout = layout, .piece_hashes = std::vector<Digest>(kPieces)},
         SchedulerOptions{.policy = {},
                          .have = PieceSet(kPieces),
-                         .origins = {"http://cdn/file"},
+                         .origins = {{.url = "http://cdn/file"}},
                          .peers_possible = true,
                          .peers_expected = true},
         Seed{mix64(seed_ * kMachines + i)}, now_);

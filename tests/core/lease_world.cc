@@ -167,7 +167,7 @@ class LeaseWorld {
           Content{.id = {}, .layout = layout_, .piece_hashes = std::vector<Digest>(plan_.pieces)},
           SchedulerOptions{.policy = plan_.policy,
                            .have = PieceSet(plan_.pieces),
-                           .origins = {"http://cdn/file"},
+                           .origins = {{.url = "http://cdn/file"}},
                            .peers_possible = true,
                            .peers_expected = machines_.size() > 1},
           seed, now_);
@@ -366,8 +366,8 @@ class LeaseWorld {
     }
   }
   void on(std::size_t i, const GiveUp& c) { violate(i, "gives up: " + c.error.message); }
-  void on(std::size_t, const ReportTransient&) {}
-  void on(std::size_t, const ClearTransient&) {}
+  template <class Other>
+  void on(std::size_t, const Other&) {}
 
   // ---- rules ----
 

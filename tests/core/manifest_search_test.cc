@@ -199,13 +199,16 @@ TEST(ManifestSearch, ARefusingOriginLeadsToTheNextMirror) {
   EXPECT_EQ(s.outcome()->error().code, ErrorCode::origin_rejected);
 }
 
-TEST(ManifestSearch, WithoutManifestAndSizeTheFileCannotBeFetched) {
-  Search s({kUrl});
-  OriginFacts facts = plain_facts();
-  facts.size_known = false;
-  s.probed(facts);
-  s.failed(FailureClass::permanent);
-  EXPECT_EQ(s.outcome()->error().code, ErrorCode::unsupported);
+TEST(ManifestSearch, ALengthThatNobodyTellsIsSaidToBeUnknown) {
+  for (const bool known : {true, false}) {
+    Search s({kUrl});
+    OriginFacts facts = plain_facts();
+    facts.size_known = known;
+    s.probed(facts);
+    s.failed(FailureClass::permanent);
+    ASSERT_TRUE(s.outcome() && *s.outcome());
+    EXPECT_EQ((*s.outcome())->length_unknown, !known);
+  }
 }
 
 TEST(SidecarUrl, GoesAfterThePath) {

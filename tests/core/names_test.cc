@@ -32,6 +32,7 @@ TEST(Names, OfIntegrity) {
   EXPECT_STREQ(to_string(Integrity::unknown), "unknown");
   EXPECT_STREQ(to_string(Integrity::manifest), "manifest");
   EXPECT_STREQ(to_string(Integrity::transport), "transport");
+  EXPECT_STREQ(to_string(Integrity::digest), "digest");
 }
 
 TEST(JobId, IsWrittenInLowerCaseWithHyphens) {

@@ -30,7 +30,7 @@ constexpr SourceId peer(std::uint32_t n) { return SourceId{kFirstPeerSource + n}
 
 struct Start {
   std::string have;
-  std::vector<std::string> origins = {"http://cdn/file"};
+  std::vector<OriginSpec> origins = {{.url = "http://cdn/file"}};
   bool peers_possible = true;
   bool peers_expected = false;
   Policy policy = {};
@@ -309,7 +309,7 @@ TEST(Scheduler, AFailingOriginIsGivenUpAfterItsLastRetry) {
 
 TEST(Scheduler, ARefusingOriginHandsOverToTheNextMirror) {
   Fixture s({.have = "....",
-             .origins = {"http://a/f", "http://b/f"},
+             .origins = {{.url = "http://a/f"}, {.url = "http://b/f"}},
              .peers_possible = false,
              .policy = {.origin_requests_max = 1}});
   s.fail_request(s.first_request(), FailureClass::permanent);

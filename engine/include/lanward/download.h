@@ -56,7 +56,7 @@ enum class DownloadProperty : std::uint32_t {
   IntegrityCheckMandatory = 20,   // bool, C: default false
   TotalSizeBytes = 21,            // uint64, C: told back until the engine has found it out
   DisallowOnCellular = 22,        // bool, A: default false; kept, so far without effect
-  HttpAllowSecureToNonSecureRedirect = 24,  // bool, A: only false; true is unsupported
+  HttpAllowSecureToNonSecureRedirect = 24,  // bool, A: default false
   NonVolatile = 25,                         // bool, A: default false; see Download
 };
 using PropertyValue = std::variant<bool, std::uint32_t, std::uint64_t, std::string>;

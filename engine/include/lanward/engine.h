@@ -45,6 +45,24 @@ struct EngineOptions {
   bool peers_enabled = true;    // false: no socket is opened for peers at all
   bool local_discovery = true;  // find peers by multicast on the local network (BEP 14)
   std::chrono::milliseconds progress_interval{250};
+  // How fast bytes may come from origins, over all jobs.
+  BandwidthLimits bandwidth = {};
+  // Asked before the origins of every file that names none itself.
+  CacheHosts caches = {};
+  // How long a transfer of a foreground / background job stays with its cache hosts while they
+  // fail, from its start, before it goes over to the origins for good; negative: for ever, a file
+  // that they do not have fails. Nothing: it goes over at once, and back when the origins fail. At
+  // most 30 days.
+  std::optional<std::chrono::seconds> cache_fallback_foreground = {};
+  std::optional<std::chrono::seconds> cache_fallback_background = {};
+  // Nothing is asked from origins in the first so long of a transfer that may find peers; at most a
+  // day.
+  std::chrono::milliseconds peer_delay{0};
+  // A transfer slower than this asks the origins itself, whatever its peers promise; 0: never.
+  std::uint64_t min_rate_bytes_per_s = 0;
+  // PEM file of the certificates that https origins and proxies are trusted by, and no others;
+  // empty: those of the system.
+  std::string ca_file = {};
 };
 
 // An engine owns its threads, sockets and the cache directory until it is closed or destroyed.

@@ -22,7 +22,8 @@ class EngineImpl;
 
 // One file of a job. Strings are UTF-8.
 struct FileRequest {
-  // URL of the file (http, https), or path or URL of its .torrent.
+  // URL of the file (http, https), or path or URL of its .torrent or of its Metalink (.meta4). A
+  // Metalink of several files stands for all of them: add_file() answers with the first.
   std::string source = {};
   // Absolute or relative path. The file appears there only when complete() delivers it.
   // Empty: the name the source suggests, in the current directory; "DIR/": that name in DIR.
@@ -35,14 +36,22 @@ struct FileRequest {
   // Path or URL of the manifest; empty: found as docs/life-of-a-job.md tells.
   std::string manifest = {};
   std::vector<std::string> mirrors = {};   // further URLs of the same bytes
+  CacheHosts caches = {};                  // instead of EngineOptions::caches, if there are any
   std::vector<std::string> peers = {};     // ADDRESS:PORT of peers known in advance
   std::vector<std::string> trackers = {};  // announce URLs besides those in the manifest
   bool use_origin = true;                  // false: never ask an origin for file bytes
   bool use_peers = true;                   // false: plain verified HTTP
-  // Without a manifest the file fails instead of being fetched on the origin's word alone.
+  // Without a manifest, and without a strong digest of the whole file that was demanded here or by
+  // a Metalink, the file fails instead of being fetched on the origin's word alone.
   bool integrity_mandatory = false;
   // Keep serving this file to peers after complete(), until the engine closes.
   bool share_after_complete = false;
+  // What the whole file must hash to: "ALGORITHM=HEX" each, with sha-512, sha-256, sha-1 or md5.
+  // The strongest is checked when all bytes are there, also if there is a manifest; a file that
+  // does not match is not delivered, its pieces are dropped, and the error is `integrity`. It goes
+  // before what the origin or a Metalink says. With ranges it cannot be checked, and the note says
+  // so. Two that differ for one algorithm are an error.
+  std::vector<std::string> digests = {};
 };
 
 struct FileStatus {
@@ -59,6 +68,9 @@ struct FileStatus {
   std::uint64_t verified_bytes = 0;
   bool transferred = false;  // complete and verified in the cache
   bool completed = false;    // delivered to its destination
+  // "sha-256=HEX": what the whole file is checked against before it counts as transferred, instead
+  // of a manifest or besides it; empty: nothing. The note says so if the algorithm is a weak one.
+  std::string digest = {};
 };
 
 // Why a job is in error or transient_error.
@@ -86,6 +98,14 @@ struct JobProperties {
   // host. At most 16 KiB together.
   std::vector<std::string> custom_headers = {};
   CostPolicy cost = CostPolicy::always;
+  // PEM files with absolute paths, read when a transfer starts: a certificate and its key, shown to
+  // the origins named by the caller when they ask for one, never to another host. No key: it is in
+  // the file of the certificate. Empty: none.
+  std::string client_certificate = {};
+  std::string client_key = {};
+  // Follow redirects of a https origin to http. What the bytes rest on without a manifest is then
+  // nothing but the network in between.
+  bool allow_https_to_http_redirects = false;
 };
 
 // A change of some properties; what is not set stays.
@@ -100,6 +120,9 @@ struct JobChange {
   std::optional<ProxySettings> proxy = {};
   std::optional<std::vector<std::string>> custom_headers = {};
   std::optional<CostPolicy> cost = {};
+  std::optional<std::string> client_certificate = {};
+  std::optional<std::string> client_key = {};
+  std::optional<bool> allow_https_to_http_redirects = {};
 };
 
 // A job at one moment.
@@ -180,7 +203,8 @@ class Job {
   // The cause while the state is error or transient_error, nothing otherwise.
   [[nodiscard]] Result<std::optional<JobError>> error() const;
 
-  // Takes effect at once, except proxy and headers: with the next request.
+  // Takes effect at once, except what is about requests (proxy, headers, certificate, redirects):
+  // with the next start of a transfer.
   // Errors: invalid_argument (names the field), invalid_state if cancelled or acknowledged.
   Result<void> change(const JobChange& change);
   // Replaces the callback; empty: none. Callbacks die with the engine, they are not kept.

@@ -65,6 +65,58 @@ enum class CostPolicy : std::uint32_t {
   unrestricted = 0x80000021,
 };
 
+// How fast bytes may come from origins. Zero: no limit; both: the lower one. Bytes of peers in the
+// local network are not limited.
+struct BandwidthLimit {
+  std::uint64_t bytes_per_s = 0;
+  // 1 to 100, of the rate that the line and the servers have shown to be capable of. Every 15
+  // seconds or so the limit is lifted for 1.5 seconds to measure that.
+  std::uint32_t percent = 0;
+  friend bool operator==(const BandwidthLimit&, const BandwidthLimit&) = default;
+};
+
+// Foreground comes first: where a total limit, or the line, has less than both want, background
+// jobs get what foreground jobs leave, but at least a twentieth of a total limit.
+struct BandwidthRule {
+  std::uint64_t total_bytes_per_s = 0;  // of all jobs together; 0: no limit
+  BandwidthLimit foreground = {};       // of all foreground jobs together
+  BandwidthLimit background = {};       // of all others together
+  friend bool operator==(const BandwidthRule&, const BandwidthRule&) = default;
+};
+
+// Other limits at some hours of the week, in local time.
+struct BandwidthHours {
+  static constexpr std::uint8_t kEveryDay = 0x7f;
+  // Bits: Monday is 1, Sunday 64. Hours over midnight belong to the day on which they begin.
+  std::uint8_t weekdays = kEveryDay;
+  std::uint16_t begin_minute = 0;  // of the day, 0 to 1439
+  std::uint16_t end_minute = 0;    // 0 to 1440; not after the beginning: on the next day
+  BandwidthRule rule = {};
+  friend bool operator==(const BandwidthHours&, const BandwidthHours&) = default;
+};
+
+struct BandwidthLimits {
+  BandwidthRule always = {};
+  // The first that contains the present time counts instead of `always`, as a whole. At most 32.
+  std::vector<BandwidthHours> hours = {};
+  friend bool operator==(const BandwidthLimits&, const BandwidthLimits&) = default;
+};
+
+// Caches in the site, which are asked before the origins whose files they hold.
+struct CacheMap {
+  std::string prefix = {};        // of URLs of an origin
+  std::string cache_prefix = {};  // what stands in its place at the cache
+  friend bool operator==(const CacheMap&, const CacheMap&) = default;
+};
+struct CacheHosts {
+  // HOST or HOST:PORT of caches of the Connected Cache kind, in the order in which they are asked:
+  // the host in the URL is replaced, and `cacheHostOrigin` is added to the query. At most 16.
+  std::vector<std::string> hosts = {};
+  // Plain reverse caches. The first map that fits a URL counts. At most 64.
+  std::vector<CacheMap> maps = {};
+  friend bool operator==(const CacheHosts&, const CacheHosts&) = default;
+};
+
 // How origins are reached. Values of the published BG_JOB_PROXY_USAGE.
 struct ProxySettings {
   enum class Usage : std::uint8_t {
@@ -149,6 +201,7 @@ enum class Integrity : std::uint8_t {
   unknown,    // not determined yet
   manifest,   // SHA-256 Merkle tree of a BitTorrent v2 manifest
   transport,  // no manifest was found: HTTP only, nothing but the transport vouches for the bytes
+  digest,     // HTTP only, the whole file is checked against FileStatus::digest when it is complete
 };
 [[nodiscard]] const char* to_string(Integrity integrity) noexcept;
 

@@ -10,6 +10,14 @@
 namespace lanward::cdn {
 namespace {
 
+// Servers of one client that want Digest: a file has a handful of mirrors.
+constexpr std::size_t kDigestPlacesMax = 64;
+
+[[nodiscard]] std::string place_of(const std::string& url) {
+  const auto parts = split_url(url);
+  return parts ? parts->scheme + "://" + parts->host + ":" + parts->port : std::string();
+}
+
 [[nodiscard]] std::optional<ProxyAddress> read_proxy(std::string url) {
   if (core::url_scheme(url).empty()) url.insert(0, "http://");  // as libcurl reads it
   if (!core::url_scheme_is_one_of(url, {"http", "https", "socks5h"})) return std::nullopt;
@@ -42,14 +50,14 @@ ClientContext::ClientContext(ports::FactSink facts, ports::OriginSettings settin
   }
 }
 
+bool ClientContext::names(const std::string& url) const {
+  const auto parts = split_url(url);
+  return parts && core::names_host(settings_.header_hosts, parts->scheme, parts->host, parts->port);
+}
+
 std::vector<std::string> ClientContext::headers_for(const std::string& url) const {
   std::vector<std::string> lines;
-  if (settings_.headers.empty()) return lines;
-  const auto parts = split_url(url);
-  if (!parts ||
-      !core::names_host(settings_.header_hosts, parts->scheme, parts->host, parts->port)) {
-    return lines;
-  }
+  if (settings_.headers.empty() || !names(url)) return lines;
   std::ranges::transform(settings_.headers, std::back_inserter(lines), line_for_libcurl);
   return lines;
 }
@@ -69,6 +77,32 @@ void ClientContext::note_reply(std::string_view block) {
 std::string ClientContext::reply_headers() const {
   const std::lock_guard lock(mutex_);
   return reply_headers_;
+}
+
+void ClientContext::note_digest(const std::string& url) {
+  const std::lock_guard lock(mutex_);
+  if (digest_places_.size() < kDigestPlacesMax) digest_places_.insert(place_of(url));
+}
+
+bool ClientContext::wants_digest(const std::string& url) const {
+  const std::lock_guard lock(mutex_);
+  return !digest_places_.empty() && digest_places_.contains(place_of(url));
+}
+
+void ClientContext::set_rate_limit(core::ByteRate rate, core::Instant now) {
+  const std::lock_guard lock(mutex_);
+  bucket_.set_rate(rate, now);
+  limited_ = bucket_.limited();
+}
+
+bool ClientContext::take_tokens(core::ByteCount bytes, core::Instant now) {
+  const std::lock_guard lock(mutex_);
+  return bucket_.take(bytes, now);
+}
+
+core::Instant ClientContext::tokens_ready(core::Instant now) {
+  const std::lock_guard lock(mutex_);
+  return bucket_.next_ready(now);
 }
 
 }  // namespace lanward::cdn

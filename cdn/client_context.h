@@ -2,13 +2,18 @@
 // and the last reply.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/core/events.h"
+#include "engine/core/token_bucket.h"
+#include "engine/core/units.h"
 #include "engine/ports/loop.h"
 #include "engine/ports/origin.h"
 
@@ -32,6 +37,9 @@ class ClientContext {
   [[nodiscard]] const std::string& fault() const { return fault_; }
   [[nodiscard]] const ProxySettings& proxy_settings() const { return settings_.proxy; }
   [[nodiscard]] const ProxyAddress& proxy_address() const { return proxy_; }
+  [[nodiscard]] const ports::OriginSettings& settings() const { return settings_; }
+  // Whether the URL's host is one that the caller has named: others learn nothing of the caller.
+  [[nodiscard]] bool names(const std::string& url) const;
   // The lines for CURLOPT_HTTPHEADER of a request to this URL: all or none.
   [[nodiscard]] std::vector<std::string> headers_for(const std::string& url) const;
 
@@ -39,13 +47,26 @@ class ClientContext {
   void note_reply(std::string_view block);
   [[nodiscard]] std::string reply_headers() const;
 
+  // Servers that refused Basic and asked for Digest: they are not shown the password again.
+  void note_digest(const std::string& url);
+  [[nodiscard]] bool wants_digest(const std::string& url) const;
+
+  void set_rate_limit(core::ByteRate rate, core::Instant now);
+  [[nodiscard]] bool limited() const { return limited_; }
+  // All of the bytes or none, as TokenBucket::take.
+  [[nodiscard]] bool take_tokens(core::ByteCount bytes, core::Instant now);
+  [[nodiscard]] core::Instant tokens_ready(core::Instant now);
+
  private:
   const ports::FactSink facts_;
   const ports::OriginSettings settings_;
   ProxyAddress proxy_;
   std::string fault_;
   mutable std::mutex mutex_;
-  std::string reply_headers_;  // guarded by mutex_
+  std::string reply_headers_;            // guarded by mutex_
+  std::set<std::string> digest_places_;  // guarded by mutex_
+  std::atomic<bool> limited_{false};
+  core::TokenBucket bucket_{core::ByteRate{}, core::Instant{}};  // guarded by mutex_
 };
 
 }  // namespace lanward::cdn

@@ -1,5 +1,6 @@
 #include "cdn/curl_loop.h"
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <system_error>
@@ -138,8 +139,15 @@ void CurlLoop::cancel_client(std::uint64_t client) {
   } while (key);
 }
 
+void CurlLoop::limits_changed() { curl_multi_wakeup(multi_); }
+
+core::Instant CurlLoop::now() {
+  return core::Instant(std::chrono::duration_cast<core::Duration>(Clock::now().time_since_epoch()));
+}
+
 void CurlLoop::run() {
   while (run_commands()) {
+    resume_throttled();
     int count = 0;
     curl_multi_perform(multi_, &count);
     collect_finished();
@@ -154,7 +162,43 @@ void CurlLoop::wait() {
   bytes_ += bytes;
   if (slow_ && bytes > 0) gather();
   const auto longest = running_.empty() ? kIdlePoll : kProgressInterval;
-  curl_multi_poll(multi_, nullptr, 0, static_cast<int>(longest.count()), nullptr);
+  curl_multi_poll(multi_, nullptr, 0, time_to_wait(longest), nullptr);
+}
+
+int CurlLoop::time_to_wait(std::chrono::milliseconds longest) {
+  const core::Instant at = now();
+  core::Duration wait = longest;
+  for (const auto& [easy, running] : running_) {
+    if (const auto due = running.transfer->throttled_until(at)) {
+      wait = std::clamp(*due - at, core::Duration{0}, wait);
+    }
+  }
+  return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(wait).count());
+}
+
+void CurlLoop::resume_throttled() {
+  const core::Instant at = now();
+  std::vector<std::pair<core::Instant, CURL*>> waiting;
+  for (const auto& [easy, running] : running_) {
+    const auto due = running.transfer->throttled_until(at);
+    if (due && *due <= at) waiting.emplace_back(running.transfer->throttled_since(), easy);
+  }
+  std::sort(waiting.begin(), waiting.end());
+  for (const auto& [since, easy] : waiting) {
+    const auto running = running_.find(easy);
+    if (running == running_.end()) continue;
+    const CURLcode code = running->second.transfer->unthrottle(at);
+    if (code != CURLE_OK) finish(easy, code);
+  }
+}
+
+void CurlLoop::end_stalled() {
+  const core::Instant at = now();
+  std::vector<CURL*> stalled;
+  for (const auto& [easy, running] : running_) {
+    if (running.transfer->is_stalled(options_, at)) stalled.push_back(easy);
+  }
+  for (CURL* easy : stalled) finish(easy, CURLE_OPERATION_TIMEDOUT);
 }
 
 void CurlLoop::gather() {
@@ -205,6 +249,7 @@ void CurlLoop::report_progress() {
   bytes_ = 0;
   next_report_ = now + kProgressInterval;
   for (auto& [easy, running] : running_) running.transfer->report_progress();
+  end_stalled();
 }
 
 std::shared_ptr<Transfer> CurlLoop::take_off(CURL* easy) {

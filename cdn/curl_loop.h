@@ -43,6 +43,10 @@ class CurlLoop {
   void resume(Key key);
   void cancel(Key key);
   void cancel_client(std::uint64_t client);
+  // A rate limit of some client is another one now.
+  void limits_changed();
+  // The time of the rate limits.
+  [[nodiscard]] static core::Instant now();
 
  private:
   enum class Action : std::uint8_t { start, resume, stop };
@@ -64,6 +68,11 @@ class CurlLoop {
   void report_progress();
   // Waits until there is something to do.
   void wait();
+  // Milliseconds until a throttled transfer may go on; at most `longest`.
+  [[nodiscard]] int time_to_wait(std::chrono::milliseconds longest);
+  // Lets throttled transfers go on, whoever has waited longest first.
+  void resume_throttled();
+  void end_stalled();
   // Lets packets of a slow line gather in the kernel, unless there is a command.
   void gather();
   // Takes the transfer off the multi handle; finish() of it is the caller's.

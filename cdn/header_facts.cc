@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include "cdn/digest_fields.h"
+
 namespace lanward::cdn {
 namespace {
 
@@ -91,10 +93,26 @@ using Clock = std::chrono::system_clock;
   return value;
 }
 
+// RFC 6249, 3.1: from 1 to 999999.
+[[nodiscard]] std::uint32_t parse_priority(std::string_view value) {
+  const auto number = parse_number(value);
+  return number && *number <= kLinkPriorityMax ? static_cast<std::uint32_t>(*number) : 0;
+}
+
+// RFC 6249, 3.2: an ISO 3166-1 code.
+[[nodiscard]] std::string parse_location(std::string_view value) {
+  std::string code = lower(value);
+  const bool letters =
+      std::all_of(code.begin(), code.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  return letters && code.size() == 2 ? code : std::string();
+}
+
 struct LinkParameters {
   std::optional<std::string> rel;  // only the first counts (RFC 8288, 3.3)
   std::optional<std::string> type;
   bool anchor = false;
+  std::uint32_t priority = 0;
+  std::string location;
 };
 
 // Reads ";name=value" until the next link or the end.
@@ -119,6 +137,8 @@ struct LinkParameters {
     if (name == "rel" && !out.rel) out.rel = lower(value);
     if (name == "type" && !out.type) out.type = lower(value);
     if (name == "anchor") out.anchor = true;
+    if (name == "pri" && out.priority == 0) out.priority = parse_priority(value);
+    if (name == "geo" && out.location.empty()) out.location = parse_location(value);
   }
 }
 
@@ -153,6 +173,16 @@ struct FieldReader {
       out.retry_after = parse_retry_after(value, now);
     } else if (key == "link") {
       parse_links(value, out.links);
+    } else if (key == "repr-digest") {
+      parse_digest_dictionary("Repr-Digest", value, out.file_digests);
+    } else if (key == "digest") {
+      parse_instance_digests(value, out.file_digests);
+    } else if (key == "content-digest") {
+      parse_digest_dictionary("Content-Digest", value, out.body_digests);
+    } else if (key == "content-md5") {
+      parse_content_md5(value, out.body_digests);
+    } else if (key == "www-authenticate") {
+      parse_challenges(value, out.challenges);
     }
   }
 
@@ -268,9 +298,29 @@ void parse_links(std::string_view value, std::vector<LinkValue>& out) {
     while (out.size() < kLinksMax && !(rels = trim(rels)).empty()) {
       const auto end = std::min(rels.find_first_of(" \t"), rels.size());
       out.push_back({std::string(rels.substr(0, end)), std::string(trim(*target)),
-                     parameters.type.value_or("")});
+                     parameters.type.value_or(""), parameters.priority, parameters.location});
       rels.remove_prefix(end);
     }
+  }
+}
+
+// Challenges and their parameters are both separated by commas; a scheme is a word that no "="
+// follows (RFC 9110, 11.6.1).
+void parse_challenges(std::string_view value, std::vector<std::string>& out) {
+  while (out.size() < kChallengesMax && !(value = trim(value)).empty()) {
+    const auto end = std::min(value.find_first_of(" \t=,\""), value.size());
+    const std::string_view word = value.substr(0, end);
+    value = trim(value.substr(end));
+    const bool parameter = value.starts_with('=');
+    if (!parameter && !word.empty()) out.push_back(lower(word));
+    if (!parameter && !value.empty() && value.front() != ',' && value.front() != '"') continue;
+    bool quoted = false;
+    while (!value.empty() && (quoted || value.front() != ',')) {
+      if (value.front() == '"') quoted = !quoted;
+      if (quoted && value.front() == '\\') value.remove_prefix(1);
+      if (!value.empty()) value.remove_prefix(1);
+    }
+    if (!value.empty()) value.remove_prefix(1);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/core/digest.h"
 #include "engine/core/units.h"
 
 namespace lanward::cdn {
@@ -18,6 +19,10 @@ namespace lanward::cdn {
 inline constexpr std::size_t kHeaderBlockBytesMax = 64 * core::kKiB;
 // Links of one reply. A mirror list has tens; more is a reply that wants to keep us busy.
 inline constexpr std::size_t kLinksMax = 64;
+// Ways of authentication that one reply offers: there are a dozen in all.
+inline constexpr std::size_t kChallengesMax = 16;
+// Of a mirror, as RFC 6249 bounds it.
+inline constexpr std::uint32_t kLinkPriorityMax = 999'999;
 // A server that asks for more than a day of silence is asked again after a day.
 inline constexpr std::chrono::hours kRetryAfterMax{24};
 
@@ -34,6 +39,9 @@ struct LinkValue {
   std::string rel;     // one relation, lower case
   std::string target;  // as sent: may be relative
   std::string type;    // lower case
+  // Of a mirror (RFC 6249): "pri", lowest first; 0 when it is absent or not within 1-999999.
+  std::uint32_t priority = 0;
+  std::string location = {};  // "geo": two letters, lower case; empty when absent or anything else
 
   friend bool operator==(const LinkValue&, const LinkValue&) = default;
 };
@@ -52,6 +60,11 @@ struct ReplyHeaders {
   std::string content_encoding;               // lower case; empty stands for identity
   std::optional<core::Duration> retry_after;
   std::vector<LinkValue> links;
+  // Of the whole file, whatever part of it the reply carries: Repr-Digest, Digest.
+  std::vector<core::ExpectedDigest> file_digests;
+  // Of the body of this reply: Content-Digest, Content-MD5.
+  std::vector<core::ExpectedDigest> body_digests;
+  std::vector<std::string> challenges;  // schemes of WWW-Authenticate, lower case
 
   [[nodiscard]] bool etag_is_strong() const { return !etag.empty() && etag.front() == '"'; }
 };
@@ -64,6 +77,8 @@ struct ReplyHeaders {
 // The parts, for tests and for comparing validators.
 [[nodiscard]] std::optional<ContentRange> parse_content_range(std::string_view value);
 [[nodiscard]] std::optional<std::chrono::sys_seconds> parse_http_date(std::string_view value);
+// Appends the schemes of one WWW-Authenticate field, in lower case and without their parameters.
+void parse_challenges(std::string_view value, std::vector<std::string>& out);
 // Appends the links of one Link field. Links with another context ("anchor") are skipped.
 void parse_links(std::string_view value, std::vector<LinkValue>& out);
 

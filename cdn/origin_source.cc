@@ -33,6 +33,10 @@ class Client final : public ports::OriginClient {
   }
 
   void continue_range(core::RequestId request) override { loop_->resume({id_, request}); }
+  void set_rate_limit(core::ByteRate rate) override {
+    context_->set_rate_limit(rate, CurlLoop::now());
+    loop_->limits_changed();
+  }
   void cancel(core::RequestId request) override { loop_->cancel({id_, request}); }
   [[nodiscard]] std::string reply_headers() const override { return context_->reply_headers(); }
 

@@ -16,6 +16,16 @@ using core::FailureClass;
 
 [[nodiscard]] bool is_success(int status) { return status >= 200 && status < 300; }
 
+// What a 401 asks for, so that a person knows what is missing.
+[[nodiscard]] std::string wanted_credentials(const ReplyHeaders& reply) {
+  if (reply.status != 401 || reply.challenges.empty()) return {};
+  std::string text;
+  for (const std::string& scheme : reply.challenges) {
+    text += (text.empty() ? ", it asks for credentials (" : ", ") + printable(scheme);
+  }
+  return text + ")";
+}
+
 // Replies that are no success. 416 needs more than its status and is judged before.
 [[nodiscard]] tl::unexpected<Failure> refuse_status(const ReplyHeaders& reply) {
   const int status = reply.status;
@@ -35,7 +45,10 @@ using core::FailureClass;
     return refuse(FailureClass::permanent, text + ", a redirect that leads nowhere");
   }
   if (status < 300) return refuse(FailureClass::protocol, text + ", which this request cannot use");
-  return refuse(FailureClass::permanent, text);
+  if (status == 407) {
+    return refuse(FailureClass::permanent, "the proxy answered 407, it wants other credentials");
+  }
+  return refuse(FailureClass::permanent, text + wanted_credentials(reply));
 }
 
 // Defects that spoil any successful reply.
@@ -85,6 +98,9 @@ using core::FailureClass;
 // A 200: the whole file. For a whole-file request it is what was asked for.
 [[nodiscard]] Judged<core::ByteSpan> judge_whole_reply(const ports::RangeRequest& request,
                                                        const ReplyHeaders& reply) {
+  if (request.length_unknown) {
+    return core::ByteSpan{0, reply.content_length.value_or(~std::uint64_t{0})};
+  }
   if (reply.content_length && *reply.content_length != request.total.value) {
     return refuse_changed_size(*reply.content_length, request.total);
   }
@@ -156,7 +172,10 @@ Judged<core::OriginFacts> judge_probe_reply(const ReplyHeaders& reply) {
   }
   if (!is_success(reply.status)) return refuse_status(reply);
   if (auto defect = find_defect(reply)) return tl::unexpected(std::move(*defect));
+  facts.digests = reply.file_digests;
   if (reply.status == 200) {
+    // The body is the whole file, and so are the digests of the body.
+    facts.digests.insert(facts.digests.end(), reply.body_digests.begin(), reply.body_digests.end());
     facts.size_known = reply.content_length.has_value();
     facts.size = core::ByteCount{reply.content_length.value_or(0)};
     return facts;

@@ -26,7 +26,11 @@ Transfer::Verdict ProbeTransfer::judge(ReplyHeaders&& reply) {
   for (LinkValue& link : reply.links) {
     std::string target = resolve_url(result_.url, link.target);
     if (target.empty()) continue;
-    result_.links.push_back({std::move(link.rel), std::move(target), std::move(link.type)});
+    result_.links.push_back({std::move(link.rel), std::move(target), std::move(link.type),
+                             link.priority, std::move(link.location)});
+  }
+  for (core::ExpectedDigest& digest : result_.digests) {
+    digest.source += " of " + printable_url(result_.url);
   }
   return Verdict::satisfied;
 }
@@ -63,6 +67,7 @@ Judged<core::Event> DocumentTransfer::complete() {
 }
 
 void RangeTransfer::set_options(CURL* easy) {
+  if (request_.length_unknown) return;
   const core::ByteSpan& span = request_.span;
   if (span.empty() || span.end > request_.total.value || !sink_ ||
       (request_.whole_file && (span.begin != 0 || span.end != request_.total.value))) {
@@ -101,11 +106,12 @@ Transfer::Taken RangeTransfer::take(Bytes bytes) {
 }
 
 Judged<core::Event> RangeTransfer::complete() {
-  if (position_ == request_.span.end) return core::RangeFinished{id()};
+  // Without a length the end of the connection, or of the last chunk, is the end of the file.
+  const std::uint64_t expected = request_.length_unknown ? end_ : request_.span.end;
+  if (position_ == expected || expected == ~std::uint64_t{0}) return core::RangeFinished{id()};
   return tl::unexpected(Failure{FailureClass::transient, core::Duration{0},
                                 "the reply was short: it ended at byte " +
-                                    std::to_string(position_) + " of " +
-                                    std::to_string(request_.span.end)});
+                                    std::to_string(position_) + " of " + std::to_string(expected)});
 }
 
 void RangeTransfer::progress() {

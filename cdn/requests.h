@@ -54,6 +54,7 @@ class RangeTransfer final : public Transfer {
   Verdict judge(ReplyHeaders&& reply) override;
   Taken take(Bytes bytes) override;
   [[nodiscard]] Judged<core::Event> complete() override;
+  [[nodiscard]] bool is_metered() const override { return true; }
   void progress() override;
   void drop_sink(bool flush) override;
 

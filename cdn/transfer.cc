@@ -25,6 +25,25 @@ constexpr std::size_t kHeaderBytesMax = 4 * kHeaderBlockBytesMax;
 // common NAT boxes and balancers forget a connection.
 constexpr long kKeepAliveIdleSeconds = 45;
 
+// A transfer that waits for its rate limit is looked at no more often: a fraction of the burst that
+// the limit saves up meanwhile, so nothing is lost by it.
+constexpr core::Duration kThrottleStep = std::chrono::milliseconds{5};
+
+[[nodiscard]] core::Instant now() {
+  return core::Instant(std::chrono::duration_cast<core::Duration>(
+      std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+[[nodiscard]] bool has_user_info(const std::string& url) {
+  const auto parts = split_url(url);
+  return parts && !(parts->user.empty() && parts->password.empty());
+}
+
+[[nodiscard]] bool offers(const ReplyHeaders& reply, std::string_view scheme) {
+  return std::find(reply.challenges.begin(), reply.challenges.end(), scheme) !=
+         reply.challenges.end();
+}
+
 [[nodiscard]] bool is_redirect(int status) { return status >= 300 && status < 400; }
 
 [[nodiscard]] bool is_http(std::string_view scheme) {
@@ -43,6 +62,7 @@ constexpr long kKeepAliveIdleSeconds = 45;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CLIENTCERT:
     case CURLE_SSL_CIPHER:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_INVALIDCERTSTATUS:
@@ -96,9 +116,14 @@ CURL* Transfer::start_hop(const OriginOptions& options) {
   if (easy_) {
     curl_text_[0] = '\0';
     paused_ = false;
+    throttled_ = false;
+    challenged_ = false;
     body_ = Body::unjudged;
     discarded_ = 0;
+    last_activity_ = now();
+    watched_here_ = false;
     set_common_options(options);
+    set_security_options(options);
     set_options(easy_.get());
     for (const std::string& line : client_->headers_for(hop_url_)) set_header(line);
     curl_easy_setopt(easy_.get(), CURLOPT_HTTPHEADER, headers_.get());
@@ -118,7 +143,8 @@ CURL* Transfer::follow(const OriginOptions& options) {
            "more than " + std::to_string(options.redirects_max) + " redirects");
   } else if (!is_http(scheme)) {
     refuse(FailureClass::permanent, "refused a redirect to what is no http or https URL");
-  } else if (scheme == "http" && url_scheme(hop_url_) == "https") {
+  } else if (scheme == "http" && url_scheme(hop_url_) == "https" &&
+             !client_->settings().allow_https_to_http_redirects) {
     refuse(FailureClass::permanent, "refused a redirect from https to http");
   } else {
     hop_url_ = std::move(next);
@@ -141,7 +167,11 @@ void Transfer::set_common_options(const OriginOptions& options) {
   set(CURLOPT_NOSIGNAL, 1L);
   // A cancelled name look-up must not hold up the other transfers until it has timed out.
   set(CURLOPT_QUICK_EXIT, 1L);
-  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+  set(CURLOPT_HTTP_VERSION,
+      static_cast<long>(options.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+  // Ranges side by side share one connection where HTTP/2 is offered, so they wait for the first to
+  // find out. In the clear there is nothing to wait for.
+  set(CURLOPT_PIPEWAIT, options.http2 && url_scheme(hop_url_) == "https" ? 1L : 0L);
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_FOLLOWLOCATION, 0L);  // see follow()
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options.connect_timeout.count()));
@@ -151,13 +181,36 @@ void Transfer::set_common_options(const OriginOptions& options) {
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_TCP_KEEPIDLE, kKeepAliveIdleSeconds);
-  if (!options.ca_file.empty()) {
-    set(CURLOPT_CAINFO, options.ca_file.c_str());
-    set(CURLOPT_PROXY_CAINFO, options.ca_file.c_str());
-  }
   set_proxy_options();
   // Ranges and hashes count the bytes of the file, never those of a coded form.
   set_header("Accept-Encoding: identity");
+}
+
+void Transfer::set_security_options(const OriginOptions& options) {
+  CURL* const easy = easy_.get();
+  const auto set = [easy](CURLoption option, auto value) { curl_easy_setopt(easy, option, value); };
+  if (!options.ca_file.empty() || !options.ca_directory.empty()) {
+    const auto path = [](const std::string& s) { return s.empty() ? nullptr : s.c_str(); };
+    for (const CURLoption option : {CURLOPT_CAINFO, CURLOPT_PROXY_CAINFO}) {
+      set(option, path(options.ca_file));
+    }
+    for (const CURLoption option : {CURLOPT_CAPATH, CURLOPT_PROXY_CAPATH}) {
+      set(option, path(options.ca_directory));
+    }
+  }
+  const ports::OriginSettings& settings = client_->settings();
+  if (!settings.client_certificate.empty() && client_->names(hop_url_)) {
+    const std::string& key =
+        settings.client_key.empty() ? settings.client_certificate : settings.client_key;
+    set(CURLOPT_SSLCERT, settings.client_certificate.c_str());
+    set(CURLOPT_SSLKEY, key.c_str());
+  }
+  // Credentials are what the caller has put into the URL, and nothing that lies about.
+  set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  // Basic goes along with the first request and costs no round trip. A server that wants Digest
+  // costs one request more each time, because every request has a challenge of its own.
+  digest_ = has_user_info(hop_url_) && client_->wants_digest(hop_url_);
+  set(CURLOPT_HTTPAUTH, static_cast<long>(digest_ ? CURLAUTH_DIGEST : CURLAUTH_BASIC));
 }
 
 void Transfer::set_proxy_options() {
@@ -211,8 +264,15 @@ bool Transfer::add_header_line(std::string_view line) {
   header_block_ended_ = true;
   long status = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+  // The challenge that libcurl has asked for and answers itself.
+  if (status == 401 && digest_ && !std::exchange(challenged_, true)) return true;
   // An interim reply is followed by the real one.
   return status < 200 || decide();
+}
+
+bool Transfer::can_answer(const ReplyHeaders& reply) const {
+  return reply.status == 401 && !digest_ && offers(reply, "digest") && !offers(reply, "basic") &&
+         has_user_info(hop_url_);
 }
 
 bool Transfer::decide() {
@@ -222,6 +282,11 @@ bool Transfer::decide() {
   const std::lock_guard lock(gate_);
   if (!open_) return false;
   client_->note_reply(block);
+  if (can_answer(reply)) {
+    answer_ = true;
+    body_ = Body::discarded;
+    return length && *length <= kDiscardBytesMax;
+  }
   if (is_redirect(reply.status) && !reply.location.empty()) {
     location_ = std::move(reply.location);
     body_ = Body::discarded;
@@ -229,7 +294,10 @@ bool Transfer::decide() {
     refuse_redirect_body();
     return false;
   }
+  const int status = reply.status;
   const Verdict verdict = judge(std::move(reply));
+  // A 407 is the word of a proxy.
+  if (refusal_ && status >= 400 && status < 500 && status != 407) refusal_->refused = true;
   body_ = verdict == Verdict::wanted ? Body::wanted : Body::discarded;
   satisfied_ = verdict == Verdict::satisfied;
   return verdict == Verdict::wanted || (length && *length <= kDiscardBytesMax);
@@ -247,8 +315,10 @@ std::size_t Transfer::on_body(char* data, std::size_t, std::size_t count, void* 
   }
   const std::lock_guard lock(transfer.gate_);
   if (!transfer.open_) return 0;
+  if (!transfer.pay_for(count)) return CURL_WRITEFUNC_PAUSE;
   switch (transfer.take({reinterpret_cast<const std::byte*>(data), count})) {
     case Taken::all:
+      transfer.paid_ = 0;
       return count;
     case Taken::none_now:
       transfer.paused_ = true;
@@ -261,7 +331,52 @@ std::size_t Transfer::on_body(char* data, std::size_t, std::size_t count, void* 
 
 CURLcode Transfer::unpause() {
   if (!std::exchange(paused_, false)) return CURLE_OK;
+  last_activity_ = now();
   return curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
+}
+
+bool Transfer::pay_for(std::size_t bytes) {
+  if (!is_metered() || !client_->limited()) return true;
+  last_activity_ = now();
+  if (paid_ >= bytes) return true;
+  if (client_->take_tokens(core::ByteCount{bytes - paid_}, last_activity_)) {
+    paid_ = bytes;
+    return true;
+  }
+  throttled_ = true;
+  throttled_since_ = last_activity_;
+  return false;
+}
+
+std::optional<core::Instant> Transfer::throttled_until(core::Instant now) {
+  if (!throttled_) return std::nullopt;
+  const std::lock_guard lock(gate_);
+  if (!open_ || !client_->limited()) return throttled_since_;
+  return std::max(client_->tokens_ready(now), throttled_since_ + kThrottleStep);
+}
+
+CURLcode Transfer::unthrottle(core::Instant now) {
+  if (!std::exchange(throttled_, false)) return CURLE_OK;
+  last_activity_ = now;
+  return curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
+}
+
+// libcurl takes a transfer that was held up for a slow one, so its own watch is off under a limit.
+bool Transfer::is_stalled(const OriginOptions& options, core::Instant now) {
+  const std::lock_guard lock(gate_);
+  if (!open_ || !is_metered()) return false;
+  const bool limited = client_->limited();
+  const bool fresh = std::exchange(watched_here_, limited) != limited;
+  if (fresh) {
+    const auto time = limited ? std::chrono::seconds{0} : options.low_speed_time;
+    curl_easy_setopt(easy_.get(), CURLOPT_LOW_SPEED_TIME, static_cast<long>(time.count()));
+  }
+  if (!limited) return false;
+  // A request that waits for a connection, or for one to come about, is not the server's to answer.
+  curl_off_t sent = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME_T, &sent);
+  if (fresh || sent == 0) last_activity_ = now;
+  return !paused_ && !throttled_ && now - last_activity_ > options.low_speed_time;
 }
 
 CURL* Transfer::finish(CURLcode code, const OriginOptions& options) {
@@ -269,12 +384,24 @@ CURL* Transfer::finish(CURLcode code, const OriginOptions& options) {
   if (code == CURLE_OK && body_ == Body::unjudged) static_cast<void>(decide());
   const std::lock_guard lock(gate_);
   if (!open_) return nullptr;
+  if (!refusal_ && std::exchange(answer_, false)) return answer_challenge();
   if (code == CURLE_OK && !refusal_ && !location_.empty()) return follow(options);
   Judged<core::Event> last = outcome(code);
   drop_sink(true);
   progress();
   end(last ? std::move(*last) : core::RequestFailed{id_, with_url(std::move(last.error()))});
   return nullptr;
+}
+
+// libcurl keeps the challenge with the handle, so the same one answers with a single request.
+CURL* Transfer::answer_challenge() {
+  client_->note_digest(hop_url_);
+  digest_ = true;
+  challenged_ = true;  // another 401 is the last word
+  body_ = Body::unjudged;
+  discarded_ = 0;
+  curl_easy_setopt(easy_.get(), CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_DIGEST));
+  return easy_.get();
 }
 
 Judged<core::Event> Transfer::outcome(CURLcode code) {
@@ -318,7 +445,31 @@ Failure Transfer::classify(CURLcode code) const {
   // A text that repeats a URL may hold the credentials of a proxy that the environment names.
   const bool clean = curl_text_[0] != '\0' && std::strchr(curl_text_, '@') == nullptr;
   const char* const text = clean ? curl_text_ : curl_easy_strerror(code);
-  return Failure{kind, core::Duration{0}, printable(text)};
+  // With TLS 1.3 the refusal comes after the handshake, and libcurl has no code for it.
+  if (std::strstr(curl_text_, "alert certificate required") != nullptr) {
+    kind = FailureClass::permanent;
+  }
+  Failure failure{kind, core::Duration{0}, printable(text)};
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      failure.unreachable = true;
+      failure.message = "the name was not resolved: " + failure.message;
+      break;
+    case CURLE_COULDNT_CONNECT:
+      failure.unreachable = true;
+      failure.message = "no connection: " + failure.message;
+      break;
+    case CURLE_SSL_CONNECT_ERROR:
+      failure.message = "TLS could not be set up: " + failure.message;
+      break;
+    case CURLE_OPERATION_TIMEDOUT:
+      failure.unreachable = header_bytes_ == 0;
+      break;
+    default:
+      break;
+  }
+  return failure;
 }
 
 Failure Transfer::with_url(Failure failure) const {

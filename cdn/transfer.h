@@ -45,6 +45,13 @@ class Transfer {
   // Tries again what a full sink refused. Another code than CURLE_OK means that the transfer has
   // ended with it: libcurl reports such an end nowhere else.
   [[nodiscard]] CURLcode unpause();
+  // Of a transfer that waits for the rate limit of its client: since when, and when it is to be
+  // tried again by unthrottle(), whose answer is as that of unpause(); `now` or earlier: at once.
+  [[nodiscard]] std::optional<core::Instant> throttled_until(core::Instant now);
+  [[nodiscard]] core::Instant throttled_since() const { return throttled_since_; }
+  [[nodiscard]] CURLcode unthrottle(core::Instant now);
+  // A transfer under a rate limit that has not brought a byte for the time that is allowed.
+  [[nodiscard]] bool is_stalled(const OriginOptions& options, core::Instant now);
   // The handle has ended and is off the multi handle. Not null: the handle of the next hop, and the
   // one before is gone. Null: the transfer has ended and the last facts have been given.
   [[nodiscard]] CURL* finish(CURLcode code, const OriginOptions& options);
@@ -66,6 +73,8 @@ class Transfer {
   [[nodiscard]] virtual Judged<core::Event> complete() = 0;
   // Gives what has been accepted since the last time.
   virtual void progress() {}
+  // Whether its body counts for the rate limit of its client.
+  [[nodiscard]] virtual bool is_metered() const { return false; }
   // Lets the sink go, with what it holds or without.
   virtual void drop_sink(bool flush) { static_cast<void>(flush); }
 
@@ -94,8 +103,14 @@ class Transfer {
   [[nodiscard]] CURL* start_hop(const OriginOptions& options);
   [[nodiscard]] CURL* follow(const OriginOptions& options);
   void set_common_options(const OriginOptions& options);
+  void set_security_options(const OriginOptions& options);
   void set_proxy_options();
   void refuse_redirect_body();
+  // Whether the reply is a 401 that another request with the same handle can answer.
+  [[nodiscard]] bool can_answer(const ReplyHeaders& reply) const;
+  [[nodiscard]] CURL* answer_challenge();
+  // False: the body has to wait for the rate limit.
+  [[nodiscard]] bool pay_for(std::size_t bytes);
   [[nodiscard]] bool add_header_line(std::string_view line);
   // Decides on the reply once its headers are complete. False: stop the transfer now.
   [[nodiscard]] bool decide();
@@ -121,6 +136,14 @@ class Transfer {
   bool header_block_ended_ = false;
   std::string location_;  // of a redirect to follow when its body has ended
   bool paused_ = false;
+  bool throttled_ = false;
+  core::Instant throttled_since_{};
+  std::size_t paid_ = 0;           // bytes of the rate limit that were taken and not yet used
+  core::Instant last_activity_{};  // while the client has a rate limit
+  bool watched_here_ = false;      // and not by libcurl
+  bool digest_ = false;            // of this hop: libcurl asks for a challenge and answers it
+  bool challenged_ = false;        // of this hop
+  bool answer_ = false;            // what has come is a challenge to answer
   Body body_ = Body::unjudged;
   std::uint64_t discarded_ = 0;
   bool satisfied_ = false;

@@ -124,7 +124,7 @@ TEST(Link, ParametersRelationsAndQuotesAreRead) {
                          "Link: </x,y;z>; title=\"a \\\"q\\\", <no>; rel=x\"; rel=\"one two\"\r\n")
                          .links;
   const std::vector<LinkValue> expected{{"describedby", "a.torrent", "application/x-b"},
-                                        {"duplicate", "http://m/f", ""},
+                                        {"duplicate", "http://m/f", "", 1},
                                         {"one", "/x,y;z", ""},
                                         {"two", "/x,y;z", ""}};
   EXPECT_EQ(links, expected);

@@ -222,6 +222,7 @@ TEST_F(Nginx, ServesAFileInRangesOverHttp2) {
   if (!tls_) GTEST_SKIP() << kOpenssl << " is not installed";
   OriginOptions options;
   options.ca_file = folder_ / "cert.pem";
+  options.http2 = true;
   fetch_in_ranges(options, tls_url("/file"));
   EXPECT_NE(read("access.log").find("HTTP/2.0 206 bytes="), std::string::npos)
       << read("access.log");
@@ -231,6 +232,7 @@ TEST_F(Nginx, GoesOnWithOtherStreamsWhileOneIsPaused) {
   if (!tls_) GTEST_SKIP() << kOpenssl << " is not installed";
   OriginOptions options;
   options.ca_file = folder_ / "cert.pem";
+  options.http2 = true;
   auto source = CurlOriginSource::create(options);
   ASSERT_TRUE(source);
   auto client = (*source)->connect(facts_->sink(), {});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -14,6 +15,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/core/token_bucket.h"
 #include "engine/ports/origin.h"
 #include "tests/support/watch.h"
 
@@ -119,6 +121,10 @@ class OriginWorld {
   // where nothing moves outside wait().
   virtual void stall_after(std::uint64_t /*bytes*/) {}
   virtual void flow() {}
+  // Of the clock that rate limits follow.
+  [[nodiscard]] virtual core::Instant now() const {
+    return core::Instant{std::chrono::steady_clock::now().time_since_epoch()};
+  }
   // Lets the implementation work until the condition holds; false when it never will. Overridden
   // where time is virtual.
   [[nodiscard]] virtual bool wait(const std::function<bool()>& condition) {
@@ -490,6 +496,68 @@ TEST_P(OriginContract, ClientsAreCancelledAndDestroyedEachForItself) {
   EXPECT_TRUE(mine.holds(kHead));
   EXPECT_FALSE(ended(second, 1));
   EXPECT_FALSE(ended(third, 1));
+}
+
+// What may pass in the time since `start` at the rate: a burst, and per request what was under way
+// when the rate was reached.
+[[nodiscard]] inline std::uint64_t allowance(core::ByteRate rate, core::Duration time,
+                                             std::uint64_t requests) {
+  const core::TokenBucket bucket(rate, core::Instant{});
+  const auto ms = static_cast<std::uint64_t>(time / std::chrono::milliseconds{1}) + 1;
+  return rate.value * ms / 1000 + bucket.burst().value + requests * ports::kRangeAcceptBytesMax;
+}
+
+TEST_P(OriginContract, ALimitHoldsForAllRangesOfAClientTogether) {
+  constexpr core::ByteRate kRate{4 * core::kMiB};
+  self_->client->set_rate_limit(kRate);
+  const core::Instant start = world_->now();
+  const Receiver& first = fetch(1, kHead);
+  const Receiver& second = fetch(2, kMiddle);
+  std::uint64_t most = 0;  // bytes beyond what the time allowed
+  const auto look = [&] {
+    const std::uint64_t taken = first.taken() + second.taken();
+    const std::uint64_t allowed = allowance(kRate, world_->now() - start, 2);
+    most = std::max(most, taken - std::min(taken, allowed));
+    return ended(self_, 1) && ended(self_, 2);
+  };
+  ASSERT_TRUE(wait(look));
+  EXPECT_EQ(most, 0U);
+  expect_whole(self_, 1, kHead);
+  expect_whole(self_, 2, kMiddle);
+  EXPECT_TRUE(first.holds(kHead));
+  EXPECT_TRUE(second.holds(kMiddle));
+}
+
+// So slow that no test waits for the end of a range.
+inline constexpr core::ByteRate kCrawl{16 * core::kKiB};
+
+TEST_P(OriginContract, ALimitThatIsLiftedFreesARangeOnItsWay) {
+  self_->client->set_rate_limit(kCrawl);
+  const Receiver& receiver = fetch(1, kMiddle);
+  ASSERT_TRUE(wait([&] { return receiver.taken() > 0; }));
+  settle();  // others are not held up
+  EXPECT_FALSE(ended(self_, 1));
+  self_->client->set_rate_limit({});
+  ASSERT_TRUE(wait_end(self_, 1));
+  expect_whole(self_, 1, kMiddle);
+  EXPECT_TRUE(receiver.holds(kMiddle));
+}
+
+TEST_P(OriginContract, ALowerLimitReachesARangeOnItsWay) {
+  world_->stall_after(kStallBytes);
+  const Receiver& receiver = fetch(1, kMiddle);
+  ASSERT_TRUE(wait([&] { return receiver.taken() > 0; }));
+  self_->client->set_rate_limit(kCrawl);
+  settle();
+  EXPECT_FALSE(ended(self_, 1));
+  EXPECT_LT(receiver.taken(), kMiddle.size().value);
+  const std::size_t told = count(self_);
+  const std::uint64_t taken = receiver.taken();
+  self_->client->cancel(core::RequestId{1});
+  settle();
+  EXPECT_FALSE(ended(self_, 1)) << "a range that waits for its rate is cancelled like any other";
+  EXPECT_LE(count(self_), told + 1);
+  EXPECT_LE(receiver.taken(), taken + 2 * ports::kRangeAcceptBytesMax);
 }
 
 }  // namespace lanward::test

@@ -43,6 +43,15 @@ class FakeOrigins final : public ports::OriginSource {
     auto [id, request] = take();
     request.facts(core::RequestFailed{id, {kind, core::Duration{0}, request.url + ": refused"}});
   }
+  // As a server that answers 404.
+  void refuse() {
+    auto [id, request] = take();
+    core::Failure failure;
+    failure.kind = core::FailureClass::permanent;
+    failure.message = request.url + ": 404";
+    failure.refused = true;
+    request.facts(core::RequestFailed{id, std::move(failure)});
+  }
   // Serves the oldest range in full. A sink that takes no more ends it; the fake knows no pause.
   void serve() {
     auto [id, request] = take();
@@ -67,6 +76,8 @@ class FakeOrigins final : public ports::OriginSource {
   std::uint64_t bytes_served = 0;
   std::vector<ports::OriginSettings> settings;  // of every client, in the order of connecting
   std::string reply_headers;                    // what every client says
+  // Limits that living clients were given; the fake only notes them, its tests move no time.
+  std::map<int, core::ByteRate> rates;
 
  private:
   std::pair<core::RequestId, Request> take() {
@@ -80,6 +91,7 @@ class FakeOrigins final : public ports::OriginSource {
         : owner_(owner), number_(owner.clients_++), facts_(std::move(facts)) {}
     ~Client() override {
       std::erase_if(owner_.open, [this](const auto& r) { return r.first.first == number_; });
+      owner_.rates.erase(number_);
     }
     void probe(core::RequestId id, const std::string& url) override { add(id, {"probe", url}); }
     void fetch_document(core::RequestId id, const std::string& url, core::ByteCount) override {
@@ -90,6 +102,7 @@ class FakeOrigins final : public ports::OriginSource {
       add(id, {"range", range.url, range.span, range.validator, std::move(sink)});
     }
     void continue_range(core::RequestId) override {}
+    void set_rate_limit(core::ByteRate rate) override { owner_.rates[number_] = rate; }
     void cancel(core::RequestId id) override { owner_.open.erase({number_, id}); }
     [[nodiscard]] std::string reply_headers() const override { return owner_.reply_headers; }
 

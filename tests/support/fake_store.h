@@ -1,5 +1,5 @@
 // A piece cache made of maps: it counts bytes instead of keeping them, and calls a piece good
-// unless the test says otherwise.
+// unless the test says otherwise. What is read is zeros, as FakeOrigins serves them.
 #pragma once
 
 #include <algorithm>
@@ -34,9 +34,11 @@ class FakeContent final : public ports::ContentStore {
     done({});
     return true;
   }
-  [[nodiscard]] Result<void> read(core::PieceIndex, std::uint32_t, std::span<std::byte>,
+  [[nodiscard]] Result<void> read(core::PieceIndex piece, std::uint32_t, std::span<std::byte> out,
                                   bool) override {
-    return fail(ErrorCode::invalid_state, "the fake keeps no bytes");
+    if (!verified_.contains(piece)) return fail(ErrorCode::invalid_state, "not verified");
+    std::fill(out.begin(), out.end(), std::byte{0});
+    return {};
   }
   void block_hashes(core::PieceIndex,
                     ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override {
@@ -48,10 +50,15 @@ class FakeContent final : public ports::ContentStore {
     for (const auto& [id, entry] : ledger_) list.push_back(entry);
     return list;
   }
-  void run_on_worker(ports::Task task) override { task(); }
+  void run_on_worker(ports::Task task) override {
+    if (!hold_work) return task();
+    work.push_back(std::move(task));
+  }
 
   // Pieces that turn out bad as often as the number says.
   std::map<std::uint32_t, int> bad_pieces;
+  bool hold_work = false;  // what is to run on a worker waits in `work`
+  std::deque<ports::Task> work;
 
  private:
   struct Begun {
@@ -126,6 +133,7 @@ class FakeStore final : public ports::PieceStore {
       opened->verified_ = kept->second;
     }
     opened->bad_pieces = bad_pieces;
+    opened->hold_work = hold_work;
     ids_[opened.get()] = content.id;
     latest = opened;
     answer([opened, done = std::move(done)]() mutable {
@@ -203,6 +211,7 @@ class FakeStore final : public ports::PieceStore {
     given_away_.clear();
   }
 
+  bool hold_work = false;      // of contents opened from now on
   bool hold = false;           // what is done is answered by release_one()
   bool hold_delivery = false;  // the next one waits for held()
   ports::Task held;

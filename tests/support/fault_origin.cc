@@ -3,15 +3,19 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
+
+#include "tests/support/fault_http2.h"
 
 namespace lanward::test {
 namespace {
@@ -32,24 +36,31 @@ constexpr std::chrono::seconds kDeadline{30};
   return s;
 }
 
-void reset_connection(int fd) {
-  const linger hard{1, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+// Whoever writes to a connection that the client has closed must not end the process.
+void block_broken_pipes() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 }  // namespace
 
-int listen_on_loopback(std::uint16_t& port) {
-  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int listen_on_loopback(std::uint16_t& port, bool ipv6) {
+  const int listener = ::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (listener < 0) die("socket");
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0) die("bind");
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_addr = in6addr_loopback;
+  auto* const address = ipv6 ? reinterpret_cast<sockaddr*>(&v6) : reinterpret_cast<sockaddr*>(&v4);
+  socklen_t size = ipv6 ? sizeof v6 : sizeof v4;
+  if (::bind(listener, address, size) != 0) die("bind");
   if (::listen(listener, SOMAXCONN) != 0) die("listen");
-  if (::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) die("port");
-  port = ntohs(address.sin_port);
+  if (::getsockname(listener, address, &size) != 0) die("port");
+  port = ntohs(ipv6 ? v6.sin6_port : v4.sin_port);
   return listener;
 }
 
@@ -165,8 +176,11 @@ FaultReply honest_reply(const FaultRequest& request, const Content& content,
                                                std::to_string(last) + "/" + total);
 }
 
-FaultOrigin::FaultOrigin() {
-  listener_ = listen_on_loopback(port_);
+FaultOrigin::FaultOrigin(FaultOptions options) : options_(std::move(options)) {
+  if (options_.tls) tls_ = make_tls_context(*options_.tls);
+  released_fd_ = ::eventfd(0, EFD_CLOEXEC);
+  if (released_fd_ < 0) die("eventfd");
+  listener_ = listen_on_loopback(port_, options_.ipv6);
   accepter_ = std::thread([this] { accept_loop(); });
 }
 
@@ -177,10 +191,12 @@ FaultOrigin::~FaultOrigin() {
     for (const int fd : open_fds_) ::shutdown(fd, SHUT_RDWR);
   }
   changed_.notify_all();
+  ::eventfd_write(released_fd_, 1);
   ::shutdown(listener_, SHUT_RDWR);
   accepter_.join();
   for (auto& thread : connections_) thread.join();
   ::close(listener_);
+  ::close(released_fd_);
 }
 
 void FaultOrigin::route(const std::string& path, FaultHandler handler) {
@@ -194,8 +210,10 @@ void FaultOrigin::serve(const std::string& path, Content content, std::string et
   });
 }
 
-std::string FaultOrigin::url(const std::string& path) const {
-  return "http://127.0.0.1:" + std::to_string(port_) + path;
+std::string FaultOrigin::url(const std::string& path, const std::string& host) const {
+  const std::string address = options_.ipv6 ? "[::1]" : "127.0.0.1";
+  return (tls_ ? "https://" : "http://") + (host.empty() ? address : host) + ":" +
+         std::to_string(port_) + path;
 }
 
 void FaultOrigin::release() {
@@ -204,6 +222,7 @@ void FaultOrigin::release() {
     released_ = true;
   }
   changed_.notify_all();
+  ::eventfd_write(released_fd_, 1);
 }
 
 FaultOrigin::Counts FaultOrigin::counts() const {
@@ -238,22 +257,20 @@ void FaultOrigin::accept_loop() {
 }
 
 void FaultOrigin::serve_connection(int fd, int number) {
+  block_broken_pipes();
   const int on = 1;
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof kSendBuffer);
-  std::string buffer;
-  while (true) {
-    const std::string head = read_head(fd, buffer);
-    if (head.empty()) break;
-    FaultRequest request = parse_head(head);
-    request.connection = number;
-    {
-      const std::lock_guard lock(mutex_);
-      request.serial = static_cast<int>(counts_.requests++);
-      requests_.push_back(request);
+  {
+    FaultStream stream(fd, tls_.get(), !options_.tls || options_.tls->close_notify);
+    if (stream.accept()) {
+      if (stream.speaks_http2()) {
+        FaultHttp2(*this, stream, number).serve();
+      } else {
+        serve_http1(stream, number);
+      }
+      stream.finish();
     }
-    changed_.notify_all();
-    if (!serve_request(fd, request)) break;
   }
   const std::lock_guard lock(mutex_);
   std::erase(open_fds_, fd);
@@ -262,25 +279,45 @@ void FaultOrigin::serve_connection(int fd, int number) {
   changed_.notify_all();
 }
 
-bool FaultOrigin::serve_request(int fd, const FaultRequest& request) {
+void FaultOrigin::serve_http1(FaultStream& stream, int number) {
+  std::string buffer;
+  while (true) {
+    const std::string head = stream.read_head(buffer);
+    if (head.empty()) return;
+    FaultRequest request = parse_head(head);
+    request.connection = number;
+    if (!send_reply(stream, answer(std::move(request)))) return;
+  }
+}
+
+FaultReply FaultOrigin::answer(FaultRequest request) {
   FaultHandler handler;
   {
     const std::lock_guard lock(mutex_);
+    request.serial = static_cast<int>(counts_.requests++);
+    requests_.push_back(request);
     const auto at = routes_.find(request.target.substr(0, request.target.find('?')));
     if (at != routes_.end()) handler = at->second;
   }
+  changed_.notify_all();
+  if (handler) return handler(request);
   FaultReply reply;
   reply.status = 404;
-  if (handler) reply = handler(request);
-  const bool sent = send_reply(fd, reply);
-  if (reply.then == FaultReply::Then::reset) reset_connection(fd);
+  return reply;
+}
+
+bool FaultOrigin::send_reply(FaultStream& stream, const FaultReply& reply) {
+  const bool sent = send_whole(stream, reply);
+  if (reply.then == FaultReply::Then::reset) stream.reset();
   return sent && reply.framing != FaultReply::Framing::until_close &&
          (reply.then == FaultReply::Then::keep_alive || reply.then == FaultReply::Then::hold);
 }
 
-bool FaultOrigin::send_reply(int fd, const FaultReply& reply) {
+bool FaultOrigin::send_whole(FaultStream& stream, const FaultReply& reply) {
+  if (!send_text(stream, reply, reply.interim)) return false;
   if (!reply.raw.empty()) {
-    return send_all(fd, reply.raw) && (reply.then != FaultReply::Then::hold || wait_for_release());
+    return send_text(stream, reply, reply.raw) &&
+           (reply.then != FaultReply::Then::hold || wait_for_release());
   }
   std::string head = "HTTP/1.1 " + std::to_string(reply.status) + " Status\r\n";
   for (const auto& [name, value] : reply.headers) head += name + ": " + value + "\r\n";
@@ -290,42 +327,60 @@ bool FaultOrigin::send_reply(int fd, const FaultReply& reply) {
   if (reply.framing == FaultReply::Framing::length && !own_length) {
     head += "Content-Length: " + std::to_string(reply.body_size) + "\r\n";
   }
-  if (!send_all(fd, head + "\r\n")) return false;
+  if (!send_text(stream, reply, head + "\r\n")) return false;
   const std::size_t stop = std::min(reply.stop_after.value_or(reply.body_size), reply.body_size);
-  if (!send_body(fd, reply, 0, stop)) return false;
+  if (!send_body(stream, reply, 0, stop)) return false;
   if (reply.then == FaultReply::Then::hold) {
-    if (!wait_for_release() || !send_body(fd, reply, stop, reply.body_size)) return false;
+    if (!wait_for_release() || !send_body(stream, reply, stop, reply.body_size)) return false;
   } else if (stop < reply.body_size) {
     return false;
   }
-  return reply.framing != FaultReply::Framing::chunked || send_all(fd, "0\r\n\r\n");
+  return reply.framing != FaultReply::Framing::chunked || stream.send("0\r\n\r\n");
 }
 
-bool FaultOrigin::send_body(int fd, const FaultReply& reply, std::size_t from, std::size_t to) {
+bool FaultOrigin::send_text(FaultStream& stream, const FaultReply& reply, std::string_view text) {
+  if (reply.drip.count() == 0) return stream.send(text);
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!stream.send(text.substr(i, 1)) || !pause(reply.drip)) return false;
+  }
+  return true;
+}
+
+bool FaultOrigin::send_body(FaultStream& stream, const FaultReply& reply, std::size_t from,
+                            std::size_t to) {
   while (from < to) {
     const std::size_t size = std::min(kSendStep, to - from);
     const std::string_view step{reply.body->data() + reply.body_begin + from, size};
     if (reply.framing == FaultReply::Framing::chunked) {
       char line[32];
       std::snprintf(line, sizeof line, "%zx\r\n", size);
-      if (!send_all(fd, line) || !send_all(fd, step) || !send_all(fd, "\r\n")) return false;
-    } else if (!send_all(fd, step)) {
+      if (!stream.send(line) || !stream.send(step) || !stream.send("\r\n")) return false;
+    } else if (!send_text(stream, reply, step)) {
       return false;
     }
     from += size;
-    {
-      const std::lock_guard lock(mutex_);
-      counts_.body_bytes += size;
-    }
-    changed_.notify_all();
+    count_body(size);
   }
   return true;
+}
+
+void FaultOrigin::count_body(std::size_t bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    counts_.body_bytes += bytes;
+  }
+  changed_.notify_all();
 }
 
 bool FaultOrigin::wait_for_release() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return released_ || stopping_; });
   return !stopping_;
+}
+
+bool FaultOrigin::pause(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !changed_.wait_for(lock, time, [&] { return stopping_; });
 }
 
 }  // namespace lanward::test

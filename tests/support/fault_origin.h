@@ -1,7 +1,9 @@
-// An HTTP/1.1 server inside the test process that does exactly what it is told, right or wrong, and
-// counts everything. One thread per connection; listens on 127.0.0.1, port chosen by the kernel.
+// A server inside the test process that does exactly what it is told, right or wrong, and counts
+// everything: HTTP/1.1, with TLS if wanted, and HTTP/2 over TLS. One thread per connection; listens
+// on loopback, port chosen by the kernel.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -14,6 +16,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "tests/support/fault_stream.h"
 
 namespace lanward::test {
 
@@ -35,7 +39,7 @@ struct FaultRequest {
 };
 
 // Of any server on loopback. Ends the process when there is no socket to be had.
-[[nodiscard]] int listen_on_loopback(std::uint16_t& port);
+[[nodiscard]] int listen_on_loopback(std::uint16_t& port, bool ipv6 = false);
 // Up to the blank line; what follows stays in `buffer`. Empty: the connection has ended.
 [[nodiscard]] std::string read_head(int fd, std::string& buffer);
 [[nodiscard]] FaultRequest parse_head(const std::string& head);
@@ -48,6 +52,10 @@ struct FaultReply {
     close,
     reset,  // RST instead of FIN
     hold,   // send no more until release(); then the rest of the body
+    // Of HTTP/2 only; elsewhere as close.
+    reset_stream,  // RST_STREAM; the connection stays
+    refuse,        // GOAWAY that disowns this request, then the end of the connection
+    goaway,        // GOAWAY after the reply: whoever wants more has to connect anew
   };
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
@@ -58,7 +66,9 @@ struct FaultReply {
   // After this many bytes of the body comes `then`; without it, after the whole body.
   std::optional<std::size_t> stop_after;
   Then then = Then::keep_alive;
-  std::string raw;  // not empty: sent instead of all of the above but `then`
+  std::string raw;      // not empty: sent instead of all of the above but `then`; HTTP/1.1 only
+  std::string interim;  // sent before the head; HTTP/1.1 only
+  std::chrono::milliseconds drip{0};  // not zero: head and body go byte by byte, so far apart
 
   FaultReply& set_body(Content content);
   FaultReply& set_body(std::string text);
@@ -74,6 +84,13 @@ using FaultHandler = std::function<FaultReply(const FaultRequest&)>;
 [[nodiscard]] FaultReply honest_reply(const FaultRequest& request, const Content& content,
                                       const std::string& etag);
 
+struct FaultOptions {
+  std::optional<FaultTls> tls = {};
+  bool ipv6 = false;
+};
+
+class FaultHttp2;
+
 class FaultOrigin {
  public:
   struct Counts {
@@ -81,9 +98,10 @@ class FaultOrigin {
     std::uint64_t connections = 0;
     std::uint64_t open_connections = 0;
     std::uint64_t body_bytes = 0;  // given to the kernel; a little more than the client has seen
+    std::uint64_t http2_connections = 0;
   };
 
-  FaultOrigin();
+  explicit FaultOrigin(FaultOptions options = {});
   ~FaultOrigin();
   FaultOrigin(const FaultOrigin&) = delete;
   FaultOrigin& operator=(const FaultOrigin&) = delete;
@@ -92,7 +110,8 @@ class FaultOrigin {
   void route(const std::string& path, FaultHandler handler);
   // Serves the content honestly.
   void serve(const std::string& path, Content content, std::string etag);
-  [[nodiscard]] std::string url(const std::string& path) const;
+  // With the address as host, or another host that means the same machine.
+  [[nodiscard]] std::string url(const std::string& path, const std::string& host = {}) const;
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
   // Lets every reply with Then::hold go on, those to come included.
@@ -104,14 +123,27 @@ class FaultOrigin {
   [[nodiscard]] bool wait_until(const std::function<bool(const Counts&)>& condition) const;
 
  private:
+  friend class FaultHttp2;
+
   void accept_loop();
   void serve_connection(int fd, int number);
-  [[nodiscard]] bool serve_request(int fd, const FaultRequest& request);
-  [[nodiscard]] bool send_reply(int fd, const FaultReply& reply);
-  [[nodiscard]] bool send_body(int fd, const FaultReply& reply, std::size_t from, std::size_t to);
+  void serve_http1(FaultStream& stream, int number);
+  // Notes the request and asks its handler.
+  [[nodiscard]] FaultReply answer(FaultRequest request);
+  // False: the connection is to end.
+  [[nodiscard]] bool send_reply(FaultStream& stream, const FaultReply& reply);
+  [[nodiscard]] bool send_whole(FaultStream& stream, const FaultReply& reply);
+  [[nodiscard]] bool send_body(FaultStream& stream, const FaultReply& reply, std::size_t from,
+                               std::size_t to);
+  [[nodiscard]] bool send_text(FaultStream& stream, const FaultReply& reply, std::string_view text);
+  void count_body(std::size_t bytes);
   // False: the server stops.
   [[nodiscard]] bool wait_for_release();
+  [[nodiscard]] bool pause(std::chrono::milliseconds time);
 
+  const FaultOptions options_;
+  TlsContext tls_{nullptr, SSL_CTX_free};
+  int released_fd_ = -1;  // an eventfd, readable once all is released or the server stops
   int listener_ = -1;
   std::uint16_t port_ = 0;
   mutable std::mutex mutex_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -71,6 +72,7 @@ class Get {
     options.listen = options_.listen;
     options.peers_enabled = options_.use_peers;
     options.progress_interval = reporter_.interval();
+    apply(options_.origin, options);
     auto engine = Engine::open(options);
     if (!engine) return tl::unexpected(engine.error());
     engine_ = *std::move(engine);
@@ -82,6 +84,11 @@ class Get {
                                    [this](const JobEvent& event) { mailbox_.put(event); });
     if (!job) return tl::unexpected(job.error());
     job_ = *std::move(job);
+    if (changes_anything(options_.change)) {
+      auto change = with_absolute_paths(options_.change);
+      if (!change) return tl::unexpected(change.error());
+      if (auto changed = job_->change(*change); !changed) return changed;
+    }
     if (auto added = job_->add_file(file_request()); !added) return tl::unexpected(added.error());
     return job_->resume();
   }
@@ -106,10 +113,12 @@ class Get {
 
   void report_changes() {
     for (const StateChange& change : mailbox_.take()) reporter_.state(change.state, change.error);
-    const auto file = status();
-    if (file.note.empty() || file.note == noted_) return;
-    noted_ = file.note;
-    reporter_.note(file);
+    for (const FileStatus& file : statuses()) {
+      std::string& noted = noted_[file.file];
+      if (file.note.empty() || file.note == noted) continue;
+      noted = file.note;
+      reporter_.note(file);
+    }
   }
 
   Result<void> cancelled() {
@@ -134,7 +143,11 @@ class Get {
                                        : summary.progress.origin_bytes) += source.received_bytes;
       summary.progress.wasted_bytes += source.wasted_bytes;
     }
-    summary.file = status();
+    summary.others = statuses();
+    if (!summary.others.empty()) {
+      summary.file = std::move(summary.others.front());
+      summary.others.erase(summary.others.begin());
+    }
     report_changes();
     reporter_.delivered(summary);
     return {};
@@ -156,9 +169,9 @@ class Get {
     reporter_.share_ended(job_->sources().value_or(std::vector<SourceStats>{}));
   }
 
-  FileStatus status() const {
-    const auto files = job_->files();
-    return files && !files->empty() ? files->front() : FileStatus{};
+  // Several if the source is a Metalink of several.
+  std::vector<FileStatus> statuses() const {
+    return job_->files().value_or(std::vector<FileStatus>{});
   }
 
   Error cause() const {
@@ -208,7 +221,7 @@ class Get {
   std::optional<WorkingDirectory> working_;
   std::string cache_directory_;
   Endpoint endpoint_;
-  std::string noted_;
+  std::map<FileId, std::string> noted_;  // what has been told
   std::optional<Engine> engine_;
   std::optional<Job> job_;
 };

@@ -15,10 +15,16 @@ constexpr std::chrono::milliseconds kPlainInterval{2000};    // readable in a lo
 // More peers than fit a screen are summed up; --json has them all.
 constexpr std::size_t kPeersListedMax = 20;
 
-const char* integrity_text(Integrity integrity) {
-  switch (integrity) {
+std::string integrity_text(const FileStatus& file) {
+  const std::string algorithm = file.digest.substr(0, file.digest.find('='));
+  switch (file.integrity) {
     case Integrity::manifest:
-      return "verified against the SHA-256 hash tree of its manifest";
+      return "verified against the SHA-256 hash tree of its manifest" +
+             (algorithm.empty() ? "" : " and its " + algorithm);
+    case Integrity::digest:
+      return is_verified(file) ? "verified: the whole file has the " + algorithm + " it must have"
+                               : "the whole file has the " + algorithm +
+                                     " it must have: a protection against accidents only";
     case Integrity::transport:
       return "NOT verified: without a manifest only the transport vouches for the bytes";
     case Integrity::unknown:
@@ -81,18 +87,23 @@ class HumanReporter final : public Reporter {
 
   void delivered(const Summary& summary) override {
     console_.clear();
-    const std::uint64_t size = summary.file.total_bytes;
+    const std::uint64_t size = size_of(summary);
     const auto milliseconds =
         static_cast<std::uint64_t>(std::max<std::int64_t>(1, summary.elapsed.count()));
     const std::uint64_t fetched = size - std::min(size, summary.progress.cached_bytes);
     console_.result(
-        fmt::format("{}: {} in {} ({})", printable(summary.file.destination), format_bytes(size),
-                    format_elapsed(summary.elapsed),
+        fmt::format("{}: {} in {} ({})",
+                    summary.others.empty() ? printable(summary.file.destination)
+                                           : fmt::format("{} files", summary.others.size() + 1),
+                    format_bytes(size), format_elapsed(summary.elapsed),
                     format_rate(static_cast<std::uint64_t>(static_cast<double>(fetched) * 1000 /
                                                            static_cast<double>(milliseconds)))));
     for (const std::string& row : source_rows(summary)) console_.result(row);
-    console_.result(
-        fmt::format("  {:<11} {}", "integrity", integrity_text(summary.file.integrity)));
+    if (summary.others.empty()) {
+      return console_.result(fmt::format("  {:<11} {}", "integrity", integrity_text(summary.file)));
+    }
+    file_row(summary.file);
+    for (const FileStatus& file : summary.others) file_row(file);
   }
 
   void sharing(const Endpoint& endpoint, const Share& share) override {
@@ -135,8 +146,19 @@ class HumanReporter final : public Reporter {
   }
 
  private:
+  static std::uint64_t size_of(const Summary& summary) {
+    std::uint64_t size = summary.file.total_bytes;
+    for (const FileStatus& file : summary.others) size += file.total_bytes;
+    return size;
+  }
+
+  void file_row(const FileStatus& file) {
+    console_.result(fmt::format("  {}: {}, {}", printable(file.destination),
+                                format_bytes(file.total_bytes), integrity_text(file)));
+  }
+
   static std::vector<std::string> source_rows(const Summary& summary) {
-    const std::uint64_t size = summary.file.total_bytes;
+    const std::uint64_t size = size_of(summary);
     std::vector<SourceStats> sources = summary.sources;
     std::stable_sort(sources.begin(), sources.end(), [](const auto& a, const auto& b) {
       if (a.kind != b.kind) return a.kind < b.kind;
@@ -194,6 +216,11 @@ class QuietReporter final : public Reporter {
 };
 
 }  // namespace
+
+bool is_verified(const FileStatus& file) {
+  const bool strong = file.digest.starts_with("sha-256=") || file.digest.starts_with("sha-512=");
+  return file.integrity == Integrity::manifest || (file.integrity == Integrity::digest && strong);
+}
 
 std::string failure_line(const Error& error, const std::string& kept) {
   std::string text = "lanward: " + printable(error.message);

@@ -137,7 +137,9 @@ class JobsCommand {
   Result<void> execute(const JobsSet& set) {
     auto job = find(set.id);
     if (!job) return tl::unexpected(job.error());
-    if (auto done = job->change(set.change); !done) return done;
+    auto change = with_absolute_paths(set.change);
+    if (!change) return tl::unexpected(change.error());
+    if (auto done = job->change(*change); !done) return done;
     return report_changed(*job);
   }
 

@@ -86,11 +86,17 @@ ordered_json json_of(const FileStatus& file) {
   }
   ordered_json size = nullptr;
   if (file.total_known) size = file.total_bytes;
-  return {{"file", file.file.value},     {"file_id", file.id},
-          {"source", file.source},       {"destination", file.destination},
-          {"ranges", std::move(ranges)}, {"integrity", to_string(file.integrity)},
-          {"note", file.note},           {"size", std::move(size)},
-          {"done", file.verified_bytes}, {"transferred", file.transferred},
+  return {{"file", file.file.value},
+          {"file_id", file.id},
+          {"source", file.source},
+          {"destination", file.destination},
+          {"ranges", std::move(ranges)},
+          {"integrity", to_string(file.integrity)},
+          {"digest", file.digest.empty() ? ordered_json(nullptr) : ordered_json(file.digest)},
+          {"note", file.note},
+          {"size", std::move(size)},
+          {"done", file.verified_bytes},
+          {"transferred", file.transferred},
           {"completed", file.completed}};
 }
 

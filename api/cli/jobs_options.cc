@@ -140,30 +140,6 @@ void add_add_file(CLI::App& app, JobsAddFile& options) {
       ->check(range);
 }
 
-void add_proxy(CLI::App& app, JobChange& change) {
-  app.add_option_function<std::string>(
-         "--proxy",
-         [&change](const std::string& text) {
-           if (!change.proxy) change.proxy.emplace();
-           using Usage = ProxySettings::Usage;
-           change.proxy->usage = text == "none"  ? Usage::none
-                                 : text == "env" ? Usage::preconfig
-                                                 : Usage::use;
-           change.proxy->proxy = change.proxy->usage == Usage::use ? text : "";
-         },
-         "How origins are reached; env: as http_proxy and its like say")
-      ->type_name("URL|none|env");
-  app.add_option_function<std::string>(
-         "--proxy-bypass",
-         [&change](const std::string& hosts) {
-           if (!change.proxy) change.proxy.emplace();
-           change.proxy->bypass = hosts;
-         },
-         "Hosts that are reached without the proxy, separated by commas; with --proxy URL")
-      ->type_name("HOSTS")
-      ->needs("--proxy");
-}
-
 void add_set(CLI::App& app, JobsSet& options) {
   JobChange& change = options.change;
   const auto text = [&app](const char* name, std::optional<std::string>& value, const char* help) {
@@ -180,12 +156,7 @@ void add_set(CLI::App& app, JobsSet& options) {
               "The job fails after so long without a byte; 0: default of the priority");
   add_seconds(app, "--max-download-time", change.maximum_download_time,
               "The job fails if not transferred so long after it started; 0: 90 days");
-  add_proxy(app, change);
-  auto* headers = app.add_option_function<std::vector<std::string>>(
-      "--header",
-      [&change](const std::vector<std::string>& lines) { change.custom_headers = lines; },
-      "Sent to the origins you named; replaces those set before (repeatable)");
-  headers->type_name("'NAME: VALUE'")->allow_extra_args(false);
+  auto* const headers = add_request_options(app, change);
   app.add_flag_callback(
          "--no-headers", [&change] { change.custom_headers.emplace(); }, "Send none of these")
       ->excludes(headers);
@@ -200,6 +171,8 @@ void add_run(CLI::App& app, JobsRun& options) {
       "--no-discovery", [&] { options.use_discovery = false; },
       "Do not look for peers by multicast");
   app.add_flag("--complete", options.complete, "Deliver the files of every transferred job");
+  add_origin_options(app, options.origin);
+  add_cache_options(app, options.caches);
   add_seconds(app, "--max-time", options.time_max, "End after so long; jobs stay queued");
   app.add_flag("--keep-going", options.keep_going,
                "Serve peers when there is nothing left to fetch, until SIGINT or SIGTERM");
@@ -246,15 +219,8 @@ struct Contradiction {
     return {};
   }
   std::string operator()(const JobsSet& options) const {
-    const JobChange& change = options.change;
-    if (change.proxy && !change.proxy->bypass.empty() &&
-        change.proxy->usage != ProxySettings::Usage::use) {
-      return "--proxy-bypass needs the URL of a proxy";
-    }
-    const bool any = change.display_name || change.description || change.priority ||
-                     change.minimum_retry_delay || change.no_progress_timeout ||
-                     change.maximum_download_time || change.proxy || change.custom_headers ||
-                     change.cost;
+    if (auto problem = cli::contradiction_of(options.change); !problem.empty()) return problem;
+    const bool any = changes_anything(options.change);
     return any ? "" : "nothing to change: name at least one property";
   }
   std::string operator()(const JobsRun& options) const {

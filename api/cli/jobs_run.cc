@@ -53,6 +53,8 @@ class Run {
     engine.peers_enabled = run_.use_peers;
     engine.local_discovery = run_.use_discovery;
     engine.progress_interval = reporter_.interval();
+    engine.caches = run_.caches;
+    apply(run_.origin, engine);
     auto opened = open_queue(options_, engine);
     if (!opened) return tl::unexpected(opened.error());
     engine_ = *std::move(opened);

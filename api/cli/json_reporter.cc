@@ -18,6 +18,18 @@ ordered_json json_of(const Share& share) {
   return share.duration->count();
 }
 
+ordered_json digest_of(const FileStatus& file) {
+  return file.digest.empty() ? ordered_json(nullptr) : ordered_json(file.digest);
+}
+
+ordered_json json_of(const FileStatus& file) {
+  return {{"file", file.destination},
+          {"size", file.total_bytes},
+          {"integrity", to_string(file.integrity)},
+          {"verified", is_verified(file)},
+          {"digest", digest_of(file)}};
+}
+
 class JsonReporter final : public Reporter {
  public:
   explicit JsonReporter(Streams streams) : streams_(streams), stream_(streams.out) {}
@@ -35,7 +47,9 @@ class JsonReporter final : public Reporter {
   }
 
   void note(const FileStatus& file) override {
-    stream_.emit("note", {{"message", file.note}, {"integrity", to_string(file.integrity)}});
+    stream_.emit("note", {{"message", file.note},
+                          {"integrity", to_string(file.integrity)},
+                          {"digest", digest_of(file)}});
   }
 
   void progress(const Progress& progress, JobState state) override {
@@ -45,6 +59,9 @@ class JsonReporter final : public Reporter {
   }
 
   void delivered(const Summary& summary) override {
+    ordered_json files = ordered_json::array();
+    if (!summary.others.empty()) files.push_back(json_of(summary.file));
+    for (const FileStatus& file : summary.others) files.push_back(json_of(file));
     stream_.emit("summary", {{"file", summary.file.destination},
                              {"size", summary.file.total_bytes},
                              {"seconds", static_cast<double>(summary.elapsed.count()) / 1000},
@@ -53,7 +70,9 @@ class JsonReporter final : public Reporter {
                              {"wasted", summary.progress.wasted_bytes},
                              {"cached", summary.progress.cached_bytes},
                              {"integrity", to_string(summary.file.integrity)},
-                             {"verified", summary.file.integrity == Integrity::manifest},
+                             {"verified", is_verified(summary.file)},
+                             {"digest", digest_of(summary.file)},
+                             {"files", std::move(files)},
                              {"sources", json_of(summary.sources)}});
   }
 

@@ -46,6 +46,8 @@ CLI::App& add_get(CLI::App& app, GetOptions& options, std::string& share) {
                   "delivery")
       ->type_name("DIR");
   add_listen_option(command, options.listen);
+  add_origin_options(command, options.origin);
+  add_request_options(command, options.change);
   command.add_option("--share", share, "Keep serving peers after delivery")
       ->type_name("SECONDS|forever")
       ->check(sharing);
@@ -58,6 +60,7 @@ std::string contradiction_of(const GetOptions& options) {
   if (auto problem = contradiction_of(static_cast<const FileOptions&>(options)); !problem.empty()) {
     return problem;
   }
+  if (auto problem = cli::contradiction_of(options.change); !problem.empty()) return problem;
   if (options.use_peers) return {};
   if (!options.listen.empty()) return "--listen contradicts --no-peers";
   if (options.share) return "--share contradicts --no-peers";

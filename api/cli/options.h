@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include <lanward/engine.h>
 #include <lanward/job.h>
 #include <lanward/types.h>
 
@@ -35,14 +36,32 @@ struct FileOptions {
   std::string output;  // empty: the name the source suggests, in the current directory
   std::string manifest;
   std::vector<std::string> mirrors;
+  CacheHosts caches;
   std::vector<std::string> peers;
   std::vector<std::string> trackers;
   bool use_peers = true;
   bool use_origin = true;
   bool integrity_mandatory = false;
+  std::vector<std::string> digests;  // ALGORITHM=HEX
 };
 
+// As the fields of EngineOptions.
+struct OriginOptions {
+  BandwidthLimits bandwidth;
+  std::optional<std::chrono::seconds> cache_fallback_foreground;
+  std::optional<std::chrono::seconds> cache_fallback_background;
+  std::chrono::seconds peer_delay{0};
+  std::uint64_t min_rate_bytes_per_s = 0;
+  std::string ca_file;
+};
+
+void apply(const OriginOptions& from, EngineOptions& to);
+
+[[nodiscard]] bool changes_anything(const JobChange& change);
+
 struct GetOptions : FileOptions {
+  OriginOptions origin;
+  JobChange change;   // of the job that fetches it
   std::string cache;  // empty: a private working directory beside the destination
   std::string listen;
   std::optional<Share> share;
@@ -98,6 +117,8 @@ struct JobsRun {
   std::string listen;
   bool use_peers = true;
   bool use_discovery = true;
+  OriginOptions origin;
+  CacheHosts caches;
   bool complete = false;    // every job that is transferred
   bool keep_going = false;  // serve peers when the queue is idle, until a signal
   std::optional<std::chrono::seconds> time_max;

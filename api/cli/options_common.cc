@@ -46,7 +46,8 @@ void add_list(CLI::App& app, const char* name, std::vector<std::string>& values,
 
 void add_file_options(CLI::App& app, FileOptions& options) {
   const CLI::Validator peer([](std::string& text) { return endpoint_problem(text, 1); }, "");
-  app.add_option("SOURCE", options.source, "URL of the file, or path or URL of its .torrent")
+  app.add_option("SOURCE", options.source,
+                 "URL of the file, or path or URL of its .torrent or .meta4")
       ->type_name("")
       ->required();
   app.add_option("-o,--output", options.output, "Destination; a directory keeps the name")
@@ -54,6 +55,7 @@ void add_file_options(CLI::App& app, FileOptions& options) {
   app.add_option("--manifest", options.manifest, "The .torrent; default: discovered")
       ->type_name("PATH|URL");
   add_list(app, "--mirror", options.mirrors, "URL", "Another URL of the bytes (repeatable)");
+  add_cache_options(app, options.caches);
   add_list(app, "--peer", options.peers, "ADDR:PORT", "A known peer (repeatable)", peer);
   add_list(app, "--tracker", options.trackers, "URL", "Announce URL (repeatable)");
   app.add_flag_callback(
@@ -63,6 +65,21 @@ void add_file_options(CLI::App& app, FileOptions& options) {
       "Fetch file bytes from peers only");
   app.add_flag("--integrity-mandatory", options.integrity_mandatory,
                "Fail without a manifest instead of trusting the origin");
+  const auto add_digest = [&options](const std::string& digest) {
+    options.digests.push_back(digest);
+  };
+  app.add_option_function<std::string>(
+         "--sha256", [add_digest](const std::string& hex) { add_digest("sha-256=" + hex); },
+         "The SHA-256 that the whole file must have")
+      ->type_name("HEX");
+  app.add_option_function<std::vector<std::string>>(
+         "--digest",
+         [add_digest](const std::vector<std::string>& all) {
+           for (const std::string& digest : all) add_digest(digest);
+         },
+         "Another digest of the whole file: sha-512, sha-256, sha-1 or md5 (repeatable)")
+      ->type_name("ALG=HEX")
+      ->allow_extra_args(false);
 }
 
 void add_listen_option(CLI::App& app, std::string& listen) {

@@ -23,6 +23,13 @@ void add_list(CLI::App& app, const char* name, std::vector<std::string>& values,
 
 // What describes one file: SOURCE, -o and where its bytes may come from.
 void add_file_options(CLI::App& app, FileOptions& options);
+// Caches, for one file or for all.
+void add_cache_options(CLI::App& app, CacheHosts& caches);
+// Limits, delays, trust.
+void add_origin_options(CLI::App& app, OriginOptions& options);
+// Proxy, certificate, redirects, headers; returns --header.
+CLI::Option* add_request_options(CLI::App& app, JobChange& change);
+[[nodiscard]] std::string contradiction_of(const JobChange& change);
 void add_listen_option(CLI::App& app, std::string& listen);
 void add_json_option(CLI::App& app, bool& json);
 

@@ -67,9 +67,12 @@ bool is_safe_name(const std::string& name) {
          name.find('/') == std::string::npos && std::none_of(name.begin(), name.end(), is_control);
 }
 
-// Only a URL of the file itself names the file; a manifest carries the name inside.
+// Only a URL of the file itself names the file; a manifest or a Metalink carries the name inside.
 Result<std::string> suggested_name(const std::string& source) {
-  if (!is_url(source) || path_of(source).ends_with(".torrent")) return std::string{};
+  const std::string_view path = path_of(source);
+  if (!is_url(source) || path.ends_with(".torrent") || path.ends_with(".meta4")) {
+    return std::string{};
+  }
   return name_from_url(source);
 }
 
@@ -140,27 +143,46 @@ FileRequest file_request_of(const FileOptions& options, const DeliveryPlan& plan
   file.destination = (fs::path(plan.directory) / plan.name).lexically_normal().string();
   file.manifest = options.manifest;
   file.mirrors = options.mirrors;
+  file.caches = options.caches;
   file.peers = options.peers;
   file.trackers = options.trackers;
   file.use_origin = options.use_origin;
   file.use_peers = options.use_peers;
   file.integrity_mandatory = options.integrity_mandatory;
+  file.digests = options.digests;
   return file;
 }
+
+namespace {
+
+Result<void> make_absolute(std::string& path) {
+  std::error_code failure;
+  const fs::path absolute = fs::absolute(path, failure);
+  if (failure) {
+    return fail(ErrorCode::disk_io, fmt::format("cannot tell what '{}' means here: {}; give an "
+                                                "absolute path",
+                                                path, failure.message()));
+  }
+  path = absolute.lexically_normal().string();
+  return {};
+}
+
+}  // namespace
 
 Result<FileRequest> with_absolute_paths(FileRequest file) {
   for (std::string* path : {&file.source, &file.destination, &file.manifest}) {
     if (path->empty() || is_url(*path)) continue;
-    std::error_code failure;
-    const fs::path absolute = fs::absolute(*path, failure);
-    if (failure) {
-      return fail(ErrorCode::disk_io, fmt::format("cannot tell what '{}' means here: {}; give an "
-                                                  "absolute path",
-                                                  *path, failure.message()));
-    }
-    *path = absolute.lexically_normal().string();
+    if (auto done = make_absolute(*path); !done) return tl::unexpected(done.error());
   }
   return file;
+}
+
+Result<JobChange> with_absolute_paths(JobChange change) {
+  for (std::optional<std::string>* path : {&change.client_certificate, &change.client_key}) {
+    if (!*path || (*path)->empty()) continue;
+    if (auto done = make_absolute(**path); !done) return tl::unexpected(done.error());
+  }
+  return change;
 }
 
 StateEnvironment state_environment() {

@@ -33,6 +33,7 @@ struct DeliveryPlan {
 // The same request with absolute paths, so that it means the same in every working directory.
 // Errors: disk_io (the working directory is gone).
 [[nodiscard]] Result<FileRequest> with_absolute_paths(FileRequest file);
+[[nodiscard]] Result<JobChange> with_absolute_paths(JobChange change);
 
 // What decides where the job queue is when nobody says it.
 struct StateEnvironment {

@@ -20,9 +20,10 @@
 
 namespace lanward::cli {
 
-// A delivered file.
+// What was delivered: a file, or those of a Metalink.
 struct Summary {
   FileStatus file;
+  std::vector<FileStatus> others = {};  // files after the first
   Progress progress;
   std::vector<SourceStats> sources;
   std::chrono::milliseconds elapsed{};
@@ -60,6 +61,9 @@ class Reporter {
 [[nodiscard]] std::unique_ptr<Reporter> make_json_reporter(Streams streams);
 
 [[nodiscard]] std::unique_ptr<Reporter> make_reporter(bool json, bool quiet, Streams streams);
+
+// Whether a file is proven to be the right one, by a manifest or a digest that cannot be forged.
+[[nodiscard]] bool is_verified(const FileStatus& file);
 
 // The line on standard error that ends a failed run.
 [[nodiscard]] std::string failure_line(const Error& error, const std::string& kept);

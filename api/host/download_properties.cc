@@ -162,10 +162,6 @@ Result<void> check_property(DownloadProperty property, const PropertyValue& valu
     return fail(ErrorCode::invalid_state,
                 name_of(property) + " cannot be set, the download is " + to_string(state));
   }
-  if (property == P::HttpAllowSecureToNonSecureRedirect && std::get<bool>(value)) {
-    return fail(ErrorCode::unsupported,
-                "a secure download never follows a redirect to a place that is not");
-  }
   if (const auto* text = std::get_if<std::string>(&value)) return check_text(property, *text);
   if (const auto* number = std::get_if<std::uint32_t>(&value)) {
     return check_number(property, *number);
@@ -207,6 +203,9 @@ std::optional<JobChange> change_of(const PropertyValues& values) {
       case P::ForegroundPriority:
         change.priority = std::get<bool>(value) ? Priority::foreground : Priority::normal;
         break;
+      case P::HttpAllowSecureToNonSecureRedirect:
+        change.allow_https_to_http_redirects = std::get<bool>(value);
+        break;
       default:
         any = before;
     }
@@ -231,6 +230,7 @@ PropertyValues values_of(const JobProperties& job, const FileStatus& file) {
         static_cast<std::uint32_t>(job.no_progress_timeout.count());
   }
   values[P::ForegroundPriority] = job.priority == Priority::foreground;
+  values[P::HttpAllowSecureToNonSecureRedirect] = job.allow_https_to_http_redirects;
   values[P::NonVolatile] = !file.id.starts_with(kStreamMark);
   return values;
 }

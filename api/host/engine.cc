@@ -14,7 +14,12 @@
 #include <utility>
 
 #include "api/host/engine_impl.h"
+#include "cdn/metalink.h"
 #include "cdn/origin_source.h"
+#include "engine/core/bandwidth_governor.h"
+#include "engine/core/cache_url.h"
+#include "engine/core/policy.h"
+#include "engine/store/digest.h"
 #include "engine/store/disk_store.h"
 #include "engine/store/journal.h"
 #include "engine/store/sha256.h"
@@ -27,6 +32,11 @@ namespace {
 // How long close() waits for the swarms to be left and the cache to be flushed. What hangs longer
 // than this hangs in the file system.
 constexpr std::chrono::seconds kCloseDeadline{60};
+
+// As the published policies DODelay...FromHttp advise at most, and DODelayCacheServerFallback...
+// allow.
+constexpr std::chrono::hours kPeerDelayMax{24};
+constexpr std::chrono::hours kCacheFallbackMax{30 * 24};
 
 core::Seed random_seed() {
   std::random_device device;
@@ -51,14 +61,38 @@ Result<void> check(const EngineOptions& options) {
   if (options.progress_interval <= std::chrono::milliseconds{0}) {
     return fail(ErrorCode::invalid_argument, "progress_interval: must be positive");
   }
-  return {};
+  if (options.peer_delay < std::chrono::milliseconds{0} || options.peer_delay > kPeerDelayMax) {
+    return fail(ErrorCode::invalid_argument, "peer_delay: expected 0 to 86400 seconds");
+  }
+  for (const auto& [delay, name] :
+       {std::pair{options.cache_fallback_foreground, "cache_fallback_foreground"},
+        std::pair{options.cache_fallback_background, "cache_fallback_background"}}) {
+    if (delay && *delay > kCacheFallbackMax) {
+      return fail(
+          ErrorCode::invalid_argument,
+          std::string(name) + ": expected at most 2592000 seconds, or less than 0 for ever");
+    }
+  }
+  if (auto ok = core::check_limits(options.bandwidth); !ok) return ok;
+  return core::check_caches(options.caches);
+}
+
+core::Policy policy_of(const EngineOptions& options) {
+  core::Policy policy;
+  policy.http_delay = options.peer_delay;
+  policy.min_rate = core::ByteRate{options.min_rate_bytes_per_s};
+  policy.cache_host_fallback_foreground = options.cache_fallback_foreground;
+  policy.cache_host_fallback_background = options.cache_fallback_background;
+  return policy;
 }
 
 jobs::EngineSettings settings_of(const EngineOptions& options) {
-  jobs::EngineSettings settings{.policy = {},
+  jobs::EngineSettings settings{.policy = policy_of(options),
                                 .progress_interval = options.progress_interval,
                                 .keep_delivered = options.keep_delivered,
                                 .run_jobs = options.run_jobs,
+                                .bandwidth = options.bandwidth,
+                                .caches = options.caches,
                                 .jobs_max = options.limits.jobs_max,
                                 .files_per_job_max = options.limits.files_per_job_max,
                                 .ranges_per_file_max = options.limits.ranges_per_file_max,
@@ -87,7 +121,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
   auto store = store::DiskStore::open({.directory = cache});
   if (!store) return tl::unexpected(store.error());
   impl->store_ = std::move(*store);
-  auto origins = cdn::CurlOriginSource::create({});
+  auto origins = cdn::CurlOriginSource::create({.ca_file = options.ca_file});
   if (!origins) return tl::unexpected(origins.error());
   impl->origins_ = std::move(*origins);
   impl->peers_enabled_ = options.peers_enabled;
@@ -104,7 +138,9 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                                                              .store = *impl->store_,
                                                              .swarm = impl->swarm_.get(),
                                                              .sha256 = &store::sha256,
-                                                             .journal = impl->journal_.get()},
+                                                             .journal = impl->journal_.get(),
+                                                             .hasher = &store::make_hasher,
+                                                             .metalink = &cdn::parse_metalink},
                                                  settings_of(options), random_seed());
   impl->loop_->post([engine = impl->engine_.get(), records = std::move(records)]() mutable {
     engine->restore(std::move(records));

@@ -20,7 +20,11 @@
 
 #include <boost/asio/ip/address.hpp>
 
+#include "cdn/metalink.h"
+#include "engine/core/cache_url.h"
+#include "engine/core/digest.h"
 #include "engine/core/metainfo.h"
+#include "engine/jobs/metalink_files.h"
 #include "engine/store/sha256.h"
 
 namespace lanward::host {
@@ -128,12 +132,17 @@ Result<std::vector<std::uint8_t>> read_document(const std::string& path) {
   return bytes;
 }
 
+Result<core::Manifest> parse_manifest(const std::vector<std::uint8_t>& bytes,
+                                      const std::string& path) {
+  Result<core::Manifest> manifest = core::parse_metainfo(bytes, &store::sha256);
+  if (!manifest) return fail(manifest.error().code, path + ": " + manifest.error().message);
+  return manifest;
+}
+
 Result<core::Manifest> read_manifest(const std::string& path) {
   const auto bytes = read_document(path);
   if (!bytes) return tl::unexpected(bytes.error());
-  Result<core::Manifest> manifest = core::parse_metainfo(*bytes, &store::sha256);
-  if (!manifest) return fail(manifest.error().code, path + ": " + manifest.error().message);
-  return manifest;
+  return parse_manifest(*bytes, path);
 }
 
 std::string path_of_url(const std::string& url) {
@@ -167,8 +176,48 @@ Result<std::string> place(const std::string& destination, const std::string& sug
 constexpr std::array<std::string_view, 2> kHttp = {"http", "https"};
 constexpr std::array<std::string_view, 3> kTracker = {"http", "https", "udp"};
 
+// A file of the request, and what it stands for if that is at hand already.
+struct Resolved {
+  jobs::FileSpec spec;
+  std::optional<core::Metalink> metalink;
+};
+
+// A .torrent or a Metalink; told apart by their first byte, because names lie.
+Result<void> read_source(const std::string& path, Resolved& to) {
+  const auto bytes = read_document(path);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (core::is_metalink_name(path) || (!bytes->empty() && bytes->front() == '<')) {
+    auto metalink = cdn::parse_metalink(*bytes, path);
+    if (!metalink) return tl::unexpected(metalink.error());
+    to.metalink = std::move(*metalink);
+    return {};
+  }
+  auto manifest = parse_manifest(*bytes, path);
+  if (!manifest) return tl::unexpected(manifest.error());
+  to.spec.manifest = std::move(*manifest);
+  return {};
+}
+
+Result<std::vector<core::ExpectedDigest>> parse_digests(const std::vector<std::string>& texts) {
+  if (texts.size() > kListMax) {
+    return fail(ErrorCode::invalid_argument, "digests: more than 64 entries");
+  }
+  std::vector<core::ExpectedDigest> digests;
+  for (const std::string& text : texts) {
+    auto digest = core::parse_digest(text, "the caller");
+    if (!digest) return tl::unexpected(digest.error());
+    digests.push_back(std::move(*digest));
+  }
+  if (const auto algorithm = core::contradiction_in(digests)) {
+    return fail(ErrorCode::invalid_argument,
+                std::string("digests: two different ones for ") + core::to_string(*algorithm));
+  }
+  return digests;
+}
+
 // Fills urls, manifest_url and manifest; returns the file name that the source suggests, if any.
-Result<std::string> resolve_source(const FileRequest& request, jobs::FileSpec& spec) {
+Result<std::string> resolve_source(const FileRequest& request, Resolved& to) {
+  jobs::FileSpec& spec = to.spec;
   if (request.source.empty()) return fail(ErrorCode::no_url, "source: empty");
   std::string suggested;
   if (const auto scheme = scheme_of(request.source)) {
@@ -181,20 +230,24 @@ Result<std::string> resolve_source(const FileRequest& request, jobs::FileSpec& s
     const std::string path = path_of_url(request.source);
     if (path.ends_with(".torrent")) {
       spec.manifest_url = request.source;
+    } else if (core::is_metalink_name(path)) {
+      spec.metalink_url = request.source;
     } else {
-      spec.urls.push_back(request.source);
+      spec.urls.push_back({.url = request.source});
       suggested = path.substr(path.rfind('/') + 1);
       if (suggested == "." || suggested == "..") suggested.clear();
     }
-  } else {
-    auto manifest = read_manifest(request.source);
-    if (!manifest) return tl::unexpected(manifest.error());
-    spec.manifest = std::move(*manifest);
+  } else if (auto read = read_source(request.source, to); !read) {
+    return tl::unexpected(read.error());
   }
   if (request.manifest.empty()) return suggested;
   if (spec.manifest || !spec.manifest_url.empty()) {
     return fail(ErrorCode::invalid_argument,
                 "manifest: the source " + request.source + " is a manifest already");
+  }
+  if (to.metalink || !spec.metalink_url.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "manifest: the source " + request.source + " is a Metalink, which names its own");
   }
   if (scheme_of(request.manifest)) {
     if (auto ok = check_url(request.manifest, kHttp, "manifest"); !ok) {
@@ -209,18 +262,18 @@ Result<std::string> resolve_source(const FileRequest& request, jobs::FileSpec& s
   return suggested;
 }
 
-}  // namespace
-
-Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
-  jobs::FileSpec spec;
+Result<Resolved> resolve_request(const FileRequest& request, bool peers_enabled) {
+  Resolved resolved;
+  jobs::FileSpec& spec = resolved.spec;
   spec.source = request.source;
-  auto suggested = resolve_source(request, spec);
+  auto suggested = resolve_source(request, resolved);
   if (!suggested) return tl::unexpected(suggested.error());
   if (request.id.size() > kFileIdMax) {
     return fail(ErrorCode::invalid_argument, "id: more than 256 bytes");
   }
   if (auto ok = check_urls(request.mirrors, kHttp, "mirror"); !ok)
     return tl::unexpected(ok.error());
+  if (auto ok = core::check_caches(request.caches); !ok) return tl::unexpected(ok.error());
   if (auto ok = check_urls(request.trackers, kTracker, "tracker"); !ok) {
     return tl::unexpected(ok.error());
   }
@@ -232,7 +285,8 @@ Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
   auto destination = place(request.destination, *suggested);
   if (!destination) return tl::unexpected(destination.error());
   spec.destination = std::move(*destination);
-  for (const std::string& mirror : request.mirrors) spec.urls.push_back(mirror);
+  for (const std::string& mirror : request.mirrors) spec.urls.push_back({.url = mirror});
+  spec.caches = request.caches;
   spec.peers = request.peers;
   spec.trackers = request.trackers;
   spec.use_origin = request.use_origin;
@@ -241,7 +295,27 @@ Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
   spec.id = request.id;
   spec.ranges = request.ranges;
   spec.integrity_mandatory = request.integrity_mandatory;
-  return spec;
+  auto digests = parse_digests(request.digests);
+  if (!digests) return tl::unexpected(digests.error());
+  spec.digests = std::move(*digests);
+  return resolved;
+}
+
+}  // namespace
+
+Result<std::vector<jobs::FileSpec>> resolve_all(const FileRequest& request, bool peers_enabled) {
+  auto resolved = resolve_request(request, peers_enabled);
+  if (!resolved) return tl::unexpected(resolved.error());
+  if (resolved->metalink) return jobs::files_of(*resolved->metalink, resolved->spec);
+  std::vector<jobs::FileSpec> one;
+  one.push_back(std::move(resolved->spec));
+  return one;
+}
+
+Result<jobs::FileSpec> resolve(const FileRequest& request, bool peers_enabled) {
+  auto files = resolve_all(request, peers_enabled);
+  if (!files) return tl::unexpected(files.error());
+  return std::move(files->front());
 }
 
 Result<void> check_remote_name(const std::string& url) {

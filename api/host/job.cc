@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 #include <utility>
 
 #include "api/host/engine_impl.h"
@@ -50,16 +51,16 @@ JobId Job::id() const { return id_; }
 Result<FileId> Job::add_file(const FileRequest& file) {
   const auto engine = engine_.lock();
   if (engine == nullptr) return engine_closed();
-  auto spec = host::resolve(file, engine->peers_enabled());
-  if (!spec) return tl::unexpected(spec.error());
+  auto specs = host::resolve_all(file, engine->peers_enabled());
+  if (!specs) return tl::unexpected(specs.error());
   FileId id;
   auto added = engine->await_job(id_, [&](jobs::Job& job, jobs::Job::Done done) {
-    std::vector<jobs::FileSpec> one;
-    one.push_back(std::move(*spec));
-    job.add_files(std::move(one), [&id, &job, done = std::move(done)](Result<void> result) mutable {
-      if (result) id = FileId{job.file_count() - 1};
-      done(std::move(result));
-    });
+    const auto count = static_cast<std::uint32_t>(specs->size());
+    job.add_files(std::move(*specs),
+                  [&id, &job, count, done = std::move(done)](Result<void> result) mutable {
+                    if (result) id = FileId{job.file_count() - count};
+                    done(std::move(result));
+                  });
   });
   if (!added) return tl::unexpected(added.error());
   return id;
@@ -70,9 +71,9 @@ Result<void> Job::add_files(const std::vector<FileRequest>& files) {
   if (engine == nullptr) return engine_closed();
   std::vector<jobs::FileSpec> specs;
   for (const FileRequest& file : files) {
-    auto spec = host::resolve(file, engine->peers_enabled());
-    if (!spec) return tl::unexpected(spec.error());
-    specs.push_back(std::move(*spec));
+    auto resolved = host::resolve_all(file, engine->peers_enabled());
+    if (!resolved) return tl::unexpected(resolved.error());
+    std::move(resolved->begin(), resolved->end(), std::back_inserter(specs));
   }
   return engine->await_job(id_, [&](jobs::Job& job, jobs::Job::Done done) {
     job.add_files(std::move(specs), std::move(done));

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/core/cache_url.h"
 #include "engine/core/overloaded.h"
 
 namespace lanward::jobs {
@@ -37,8 +38,10 @@ bool unite(core::PieceSet& set, const core::PieceSet& more) {
 
 }  // namespace
 
-Download::Download(const Ports& ports, ContentTable& table, Plan plan, core::Seed seed)
+Download::Download(const Ports& ports, OriginControl& control, ContentTable& table, Plan plan,
+                   core::Seed seed)
     : ports_(ports),
+      control_(control),
       table_(table),
       plan_(std::move(plan)),
       seed_(seed),
@@ -48,7 +51,7 @@ Download::Download(const Ports& ports, ContentTable& table, Plan plan, core::See
 Download::~Download() {
   life_.reset();
   run_.reset();
-  client_.reset();
+  drop_client();
   member_.reset();
   if (store_ != nullptr) ports_.store.close(store_, [](const Result<void>&) {});
 }
@@ -142,12 +145,6 @@ void Download::begin_transfer() {
   verified_ = store_->verified();
   if (!std::exchange(cache_counted_, true)) cached_bytes_ = verified_bytes(plan_.wanted);
 
-  if (plan_.use_origin && plan_.manifest) {
-    for (const std::string& seed : plan_.manifest->web_seeds) {
-      const bool known = std::find(plan_.urls.begin(), plan_.urls.end(), seed) != plan_.urls.end();
-      if (!known && plan_.urls.size() < kOriginsMax) plan_.urls.push_back(seed);
-    }
-  }
   const bool peers = plan_.use_peers && ports_.swarm != nullptr && plan_.manifest &&
                      plan_.content.layout.piece_count() > 0;
   core::SchedulerOptions options{.policy = plan_.policy,
@@ -156,15 +153,13 @@ void Download::begin_transfer() {
                                  .peers_possible = peers,
                                  .peers_expected = peers && !plan_.peers.empty(),
                                  .background = background_};
-  if (plan_.use_origin) options.origins = plan_.urls;
+  if (plan_.use_origin) options.origins = list_origins();
   if (options.origins.empty() && !peers && !options.have.full()) {
     return fail_with({ErrorCode::invalid_argument,
                       plan_.name + ": there is no origin and no peer to fetch from"});
   }
-  for (std::uint32_t i = 0; i < options.origins.size(); ++i) {
-    sources_[core::SourceId{i}].name = options.origins[i];
-  }
   client_ = ports_.origins.connect(fact_sink(), plan_.origin);
+  control_.join(*this);
   if (peers) {
     member_ = ports_.swarm->join({.manifest = *plan_.manifest,
                                   .store = store_,
@@ -176,6 +171,30 @@ void Download::begin_transfer() {
                                                  ports_.loop.now());
   enter(Phase::transferring);
   drive();
+}
+
+// Those of the plan and of the manifest, and before them the caches that hold their files.
+std::vector<core::OriginSpec> Download::list_origins() {
+  if (plan_.manifest) {
+    for (const std::string& seed : plan_.manifest->web_seeds) {
+      const bool known = std::any_of(plan_.urls.begin(), plan_.urls.end(),
+                                     [&](const core::OriginSpec& o) { return o.url == seed; });
+      if (!known && plan_.urls.size() < kOriginsMax) plan_.urls.push_back({.url = seed});
+    }
+  }
+  std::vector<core::OriginSpec> origins;
+  for (core::SourceUrl& source : core::with_caches(plan_.urls, plan_.caches, kOriginsMax)) {
+    // What a cache passes on is known by the validator only, if there is no manifest.
+    const bool validated = source.original == plan_.validated_url;
+    const bool cache = source.spec.price == core::PriceClass::cache_host;
+    if (cache && !plan_.manifest && (!validated || plan_.validator.empty())) continue;
+    SourceRecord& record = sources_[core::SourceId{static_cast<std::uint32_t>(origins.size())}];
+    record.name = source.spec.url;
+    record.validated = validated;
+    source.spec.banned_until = control_.banned_until(source.spec);
+    origins.push_back(std::move(source.spec));
+  }
+  return origins;
 }
 
 // ---- facts and commands ------------------------------------------------------------------------
@@ -239,8 +258,7 @@ void Download::drive() {
   if (scheduler_->complete()) {
     timer_->disarm();
     last_headers_ = client_->reply_headers();
-    client_.reset();
-    requests_in_flight_ = 0;
+    drop_client();
     set_error(std::nullopt);
     return enter(Phase::transferred);
   }
@@ -264,6 +282,7 @@ void Download::execute(const core::Command& command) {
                    sources_[c.source].banned = true;
                    if (core::is_peer(c.source) && member_ != nullptr) member_->ban(c.source);
                  },
+                 [&](const core::BanCacheHost& c) { control_.ban(c); },
                  [&](const core::SendMessage& c) {
                    if (member_ != nullptr) member_->send(c.to, c.message);
                  },
@@ -278,7 +297,7 @@ void Download::execute(const core::Command& command) {
 }
 
 void Download::fetch_range(const core::FetchRange& command) {
-  const std::string& url = sources_[command.origin].name;
+  const SourceRecord& origin = sources_[command.origin];
   ++requests_in_flight_;
   // The client outlives its requests and every sink dies before the client does.
   ports::OriginClient* const client = client_.get();
@@ -286,12 +305,33 @@ void Download::fetch_range(const core::FetchRange& command) {
       store_->open_range(command.origin, command.span,
                          [client, request = command.request] { client->continue_range(request); });
   client_->fetch_range(command.request,
-                       {.url = url,
+                       {.url = origin.name,
                         .span = command.span,
                         .total = plan_.content.layout.size(),
-                        .validator = url == plan_.validated_url ? plan_.validator : std::string(),
+                        .validator = origin.validated ? plan_.validator : std::string(),
                         .whole_file = command.whole_file},
                        std::move(sink));
+}
+
+// ---- limits ------------------------------------------------------------------------------------
+
+void Download::drop_client() {
+  control_.leave(*this);
+  client_.reset();
+  requests_in_flight_ = 0;
+}
+
+bool Download::is_foreground() const {
+  return std::any_of(holders_.begin(), holders_.end(),
+                     [](const Holder* h) { return h->is_foreground(); });
+}
+
+core::ByteCount Download::origin_bytes() const {
+  core::ByteCount sum;
+  for (const ports::SourceLedger& entry : store_->ledger()) {
+    if (!core::is_peer(entry.source)) sum += entry.received;
+  }
+  return sum;
 }
 
 // ---- delivery ----------------------------------------------------------------------------------
@@ -342,12 +382,18 @@ void Download::fail_with(Error error) {
   halt(Phase::failed);
 }
 
+void Download::reject(Error error) {
+  if (phase_ != Phase::transferring && phase_ != Phase::transferred) return;
+  reject_ = true;
+  verified_ = core::PieceSet(plan_.content.layout.piece_count());
+  fail_with(std::move(error));
+}
+
 void Download::halt(Phase after) {
   after_stop_ = after;
   run_.reset();
   if (client_ != nullptr) last_headers_ = client_->reply_headers();
-  client_.reset();
-  requests_in_flight_ = 0;
+  drop_client();
   timer_->disarm();
   phase_ = Phase::stopping;
   leave_swarm([this] { release_content(); });
@@ -366,7 +412,8 @@ void Download::leave_swarm(ports::Task then) {
 
 void Download::release_content() {
   if (opening_ || delivering_ > 0) return;  // who ends that comes back here
-  const bool purge = std::exchange(purge_, false) && !table_.referred(plan_.content.id);
+  const bool unwanted = std::exchange(purge_, false) && !table_.referred(plan_.content.id);
+  const bool purge = std::exchange(reject_, false) || unwanted;
   auto released = [task = on_loop([this] {
                      fold_ledger();
                      store_.reset();

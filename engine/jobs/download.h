@@ -14,10 +14,12 @@
 
 #include "engine/core/content.h"
 #include "engine/core/events.h"
+#include "engine/core/origin_spec.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/scheduler.h"
 #include "engine/core/units.h"
 #include "engine/jobs/content_table.h"
+#include "engine/jobs/origin_control.h"
 #include "engine/jobs/ports.h"
 #include "engine/ports/content_store.h"
 #include "engine/ports/delivery_ticket.h"
@@ -28,7 +30,7 @@
 namespace lanward::jobs {
 
 // Loop thread only.
-class Download {
+class Download final : private OriginControl::User {
  public:
   enum class Phase : std::uint8_t {
     opening,       // the content in the cache
@@ -43,7 +45,8 @@ class Download {
   struct Plan {
     core::Content content;
     std::optional<core::Manifest> manifest;
-    std::vector<std::string> urls;
+    std::vector<core::OriginSpec> urls;
+    CacheHosts caches;          // of these, and of what a manifest adds
     std::string validated_url;  // the origin that told the validator
     std::string validator;
     std::vector<std::string> peers;
@@ -63,12 +66,15 @@ class Download {
     // inside a call to the download.
     virtual void download_changed() = 0;
     [[nodiscard]] virtual bool is_background() const = 0;
+    // Its job has the highest priority, whatever others do.
+    [[nodiscard]] virtual bool is_foreground() const = 0;
 
    protected:
     ~Holder() = default;
   };
 
-  Download(const Ports& ports, ContentTable& table, Plan plan, core::Seed seed);
+  Download(const Ports& ports, OriginControl& control, ContentTable& table, Plan plan,
+           core::Seed seed);
   ~Download();
   Download(const Download&) = delete;
   Download& operator=(const Download&) = delete;
@@ -90,6 +96,10 @@ class Download {
   };
   void deliver(const Holder& holder, Handover handover,
                ports::MoveFunction<void(Result<void>)> done);
+
+  // The whole file is not what it must be: drops its pieces, whoever refers to them, and fails with
+  // `error`. Every holder rests on the same digest: it is part of the content's id.
+  void reject(Error error);
 
   // A holder's priority has changed. Requests of a content that only background files want make way
   // for those of others.
@@ -117,7 +127,13 @@ class Download {
     core::PeerProgressed swarm;
     bool joined = false;
     bool banned = false;
+    bool validated = false;  // its file is the one of which the validator was told
   };
+
+  [[nodiscard]] bool is_foreground() const override;
+  [[nodiscard]] bool is_asking() const override { return requests_in_flight_ > 0; }
+  [[nodiscard]] core::ByteCount origin_bytes() const override;
+  void limit_origins(core::ByteRate rate) override { client_->set_rate_limit(rate); }
 
   [[nodiscard]] ports::FactSink fact_sink();
   [[nodiscard]] ports::Task on_loop(ports::Task task);
@@ -125,6 +141,8 @@ class Download {
   void open_content();
   void on_opened(Result<std::shared_ptr<ports::ContentStore>> opened);
   void begin_transfer();
+  [[nodiscard]] std::vector<core::OriginSpec> list_origins();
+  void drop_client();
   void on_fact(const core::Event& event);
   void note(const core::Event& event);
   void drive();
@@ -142,6 +160,7 @@ class Download {
   void add_present_sources(std::vector<SourceStats>& list) const;
 
   const Ports& ports_;
+  OriginControl& control_;
   ContentTable& table_;
   Plan plan_;
   const core::Seed seed_;
@@ -170,7 +189,8 @@ class Download {
   bool opening_ = false;          // the store has not answered open() yet
   std::uint32_t delivering_ = 0;  // deliveries that the store has not answered
   bool purge_ = false;
-  bool again_ = false;  // stopped only to start with more wanted, or for a new holder
+  bool reject_ = false;  // purge, even if another job refers to it
+  bool again_ = false;   // stopped only to start with more wanted, or for a new holder
   Phase after_stop_ = Phase::ended;
   std::vector<ports::Task> stopped_;  // whom to tell
   std::vector<ports::Task> left_;     // what waits for the end of the sessions

@@ -28,7 +28,8 @@ Engine::Engine(const Ports& ports, const EngineSettings& settings, core::Seed se
     : ports_(ports),
       settings_(settings),
       prng_(seed),
-      context_{ports_, settings_, contents_, [this](Job& job) { on_state(job); }} {}
+      origins_(ports_, settings_),
+      context_{ports_, settings_, origins_, contents_, [this](Job& job) { on_state(job); }} {}
 
 Job& Engine::insert(ports::JobRecord record, JobCallback callback) {
   const std::uint64_t order = record.order;

@@ -15,6 +15,7 @@
 #include "engine/core/units.h"
 #include "engine/jobs/content_table.h"
 #include "engine/jobs/job.h"
+#include "engine/jobs/origin_control.h"
 #include "engine/jobs/ports.h"
 
 namespace lanward::jobs {
@@ -48,6 +49,7 @@ class Engine {
   const Ports ports_;
   const EngineSettings settings_;
   core::Prng prng_;
+  OriginControl origins_;
   ContentTable contents_;
   Job::Context context_;
   std::map<std::uint64_t, std::unique_ptr<Job>> jobs_;  // by order of creation

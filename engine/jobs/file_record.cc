@@ -15,13 +15,19 @@ ports::FileRecord to_record(const FileSpec& spec) {
   request.id = spec.id;
   request.ranges = spec.ranges;
   request.manifest = spec.manifest_url;
-  request.mirrors = spec.urls;
+  for (const core::OriginSpec& origin : spec.urls) request.mirrors.push_back(origin.url);
+  request.caches = spec.caches;
   request.peers = spec.peers;
   request.trackers = spec.trackers;
   request.use_origin = spec.use_origin;
   request.use_peers = spec.use_peers;
   request.integrity_mandatory = spec.integrity_mandatory;
   request.share_after_complete = spec.share_after_complete;
+  record.digests = spec.digests;
+  record.demanded_size = spec.size;
+  record.found_urls = spec.found_urls;
+  record.offered_manifests = spec.offered_manifests;
+  record.metalink_url = spec.metalink_url;
   if (spec.manifest) {
     record.metainfo = std::make_shared<const std::vector<std::uint8_t>>(spec.manifest->metainfo);
   }
@@ -31,7 +37,7 @@ ports::FileRecord to_record(const FileSpec& spec) {
 Result<FileSpec> to_spec(const ports::FileRecord& record, core::Sha256Fn sha256) {
   const FileRequest& request = record.request;
   FileSpec spec{.source = request.source,
-                .urls = request.mirrors,
+                .urls = {},
                 .destination = request.destination,
                 .manifest = {},
                 .manifest_url = request.manifest,
@@ -42,7 +48,14 @@ Result<FileSpec> to_spec(const ports::FileRecord& record, core::Sha256Fn sha256)
                 .share_after_complete = request.share_after_complete,
                 .id = request.id,
                 .ranges = request.ranges,
-                .integrity_mandatory = request.integrity_mandatory};
+                .integrity_mandatory = request.integrity_mandatory,
+                .caches = request.caches,
+                .digests = record.digests,
+                .size = record.demanded_size,
+                .found_urls = record.found_urls,
+                .offered_manifests = record.offered_manifests,
+                .metalink_url = record.metalink_url};
+  for (const std::string& url : request.mirrors) spec.urls.push_back({.url = url});
   if (record.metainfo != nullptr && !record.metainfo->empty()) {
     auto manifest = core::parse_metainfo(*record.metainfo, sha256);
     if (!manifest) return tl::unexpected(manifest.error());

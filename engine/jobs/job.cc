@@ -164,19 +164,28 @@ ports::JobRecord Job::snapshot() const {
     const ports::FileRecord now = to_record(file.transfer->spec());
     kept.request = now.request;
     if (kept.metainfo == nullptr) kept.metainfo = now.metainfo;
+    kept.digests = now.digests;
+    kept.demanded_size = now.demanded_size;
+    kept.found_urls = now.found_urls;
+    kept.offered_manifests = now.offered_manifests;
+    kept.metalink_url = now.metalink_url;
     file.transfer->record(kept);
   }
   return record;
 }
 
-Result<void> Job::check_new(const std::vector<FileSpec>& files) const {
+Result<void> Job::check_new(const std::vector<FileSpec>& files,
+                            std::optional<std::size_t> replaced) const {
   if (completing_) return fail(ErrorCode::invalid_state, "the job is being completed");
-  if (files_.size() + files.size() > settings_.files_per_job_max) {
+  const std::size_t kept = files_.size() - (replaced ? 1 : 0);
+  if (kept + files.size() > settings_.files_per_job_max) {
     return fail(ErrorCode::too_many_files,
                 "a job holds at most " + std::to_string(settings_.files_per_job_max) + " files");
   }
   std::vector<const FileSpec*> known;
-  for (const File& file : files_) known.push_back(&file.transfer->spec());
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    if (i != replaced) known.push_back(&files_[i].transfer->spec());
+  }
   for (const FileSpec& file : files) {
     if (auto ok = core::check_ranges(file.ranges, settings_.ranges_per_file_max); !ok) {
       return fail(ok.error().code, file.source + ": " + ok.error().message);
@@ -217,8 +226,9 @@ void Job::add_files(std::vector<FileSpec> files, Done done) {
 
 void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
   const core::Seed seed{core::mix64(seed_.value + files_.size() + 1)};
-  auto transfer = std::make_unique<Transfer>(ports_, settings_, context_.contents, std::move(spec),
-                                             seed, [this] { update(); });
+  auto transfer = std::make_unique<Transfer>(ports_, settings_, context_.origins, context_.contents,
+                                             std::move(spec), seed, [this] { update(); });
+  transfer->set_foreground(record_.properties.priority == Priority::foreground);
   transfer->set_background(foreground_elsewhere_);
   transfer->restore(record);
   if (final_) transfer->disown();
@@ -314,6 +324,8 @@ void Job::change(const JobChange& change, Done done) {
             [this] {
               watch_.change(watch_settings());
               arm_watch();
+              const bool foreground = record_.properties.priority == Priority::foreground;
+              for (File& file : files_) file.transfer->set_foreground(foreground);
               report(false, std::nullopt);
               context_.on_state(*this);
             },

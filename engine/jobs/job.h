@@ -20,6 +20,7 @@
 #include "engine/core/rate_meter.h"
 #include "engine/core/units.h"
 #include "engine/jobs/content_table.h"
+#include "engine/jobs/origin_control.h"
 #include "engine/jobs/ports.h"
 #include "engine/jobs/transfer.h"
 
@@ -36,6 +37,7 @@ class Job {
   struct Context {
     const Ports& ports;
     const EngineSettings& settings;
+    OriginControl& origins;
     ContentTable& contents;
     // A job's state has changed; `ended` when it is final and nothing of it is left.
     std::function<void(Job&)> on_state;
@@ -106,11 +108,14 @@ class Job {
   void next_call();
   void persist();
   [[nodiscard]] ports::JobRecord snapshot() const;
-  [[nodiscard]] Result<void> check_new(const std::vector<FileSpec>& files) const;
+  // `replaced` is the file that the first of them takes the place of.
+  [[nodiscard]] Result<void> check_new(const std::vector<FileSpec>& files,
+                                       std::optional<std::size_t> replaced = {}) const;
   [[nodiscard]] core::WatchSettings watch_settings() const;
   [[nodiscard]] FetchSettings fetch_settings() const;
   void add_transfer(FileSpec spec, ports::FileRecord record);
   void start_files();
+  void expand(std::size_t index);
   void update();
   void update_state();
   void enter(JobState now);

@@ -32,6 +32,18 @@ Result<void> check_proxy(const ProxySettings& proxy) {
               "proxy: expected http://HOST:PORT, https://HOST:PORT or socks5h://HOST:PORT");
 }
 
+// As the kernel takes it (PATH_MAX).
+constexpr std::size_t kPathBytesMax = 4095;
+
+Result<void> check_pem_path(const std::string& path, const char* name) {
+  if (path.empty()) return {};
+  const bool usable =
+      path.front() == '/' && path.size() <= kPathBytesMax && path.find('\0') == std::string::npos;
+  if (usable) return {};
+  return fail(ErrorCode::invalid_argument,
+              std::string(name) + ": expected an absolute path of at most 4095 bytes");
+}
+
 template <class T>
 void take(T& value, const std::optional<T>& change) {
   if (change) value = *change;
@@ -55,6 +67,9 @@ Result<JobProperties> changed_properties(JobProperties p, const JobChange& chang
   take(p.proxy, change.proxy);
   take(p.custom_headers, change.custom_headers);
   take(p.cost, change.cost);
+  take(p.client_certificate, change.client_certificate);
+  take(p.client_key, change.client_key);
+  take(p.allow_https_to_http_redirects, change.allow_https_to_http_redirects);
 
   Result<void> ok = check_display_name(p.display_name);
   if (ok && p.description.size() > kDescriptionMax) {
@@ -73,6 +88,11 @@ Result<JobProperties> changed_properties(JobProperties p, const JobChange& chang
   }
   if (ok) ok = check_proxy(p.proxy);
   if (ok) ok = core::check_headers(p.custom_headers);
+  if (ok) ok = check_pem_path(p.client_certificate, "client_certificate");
+  if (ok) ok = check_pem_path(p.client_key, "client_key");
+  if (ok && p.client_certificate.empty() && !p.client_key.empty()) {
+    ok = fail(ErrorCode::invalid_argument, "client_key: there is no client_certificate");
+  }
   if (!ok) return tl::unexpected(ok.error());
   return p;
 }

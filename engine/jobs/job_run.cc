@@ -6,6 +6,8 @@
 #include <memory>
 #include <utility>
 
+#include "engine/jobs/file_record.h"
+
 namespace lanward::jobs {
 namespace {
 
@@ -41,6 +43,7 @@ void Job::start_files() {
 void Job::update() {
   start_files();
   for (std::uint32_t i = 0; i < files_.size(); ++i) {
+    if (files_[i].transfer->has_expansion()) expand(i);  // which may add files
     File& file = files_[i];
     // Before there are pieces that a restart could not find again.
     if (!std::exchange(file.known, file.transfer->knows_content()) && file.known) persist();
@@ -50,6 +53,35 @@ void Job::update() {
     report(false, FileId{i});
   }
   update_state();
+}
+
+// A file whose source is a Metalink becomes the files that this one describes, all of them at once.
+void Job::expand(std::size_t index) {
+  auto specs = std::make_shared<std::vector<FileSpec>>(files_[index].transfer->take_expansion());
+  call({.what = {},
+        .prepare = [this, index, specs](ports::JobRecord& draft) -> Result<void> {
+          if (final_) return fail(ErrorCode::cancelled, "the job was cancelled");
+          if (auto ok = check_new(*specs, index); !ok) return ok;
+          draft.files[index] = to_record(specs->front());
+          for (std::size_t i = 1; i < specs->size(); ++i) {
+            draft.files.push_back(to_record((*specs)[i]));
+          }
+          return {};
+        },
+        .apply =
+            [this, index, specs] {
+              files_[index].record = to_record(specs->front());
+              files_[index].transfer->replace(std::move(specs->front()), fetch_settings());
+              for (std::size_t i = 1; i < specs->size(); ++i) {
+                ports::FileRecord record = to_record((*specs)[i]);
+                add_transfer(std::move((*specs)[i]), std::move(record));
+              }
+              update();
+            },
+        .done =
+            [this, index](Result<void> result) {
+              if (!result) files_[index].transfer->refuse(result.error());
+            }});
 }
 
 void Job::update_state() { enter(state()); }
@@ -138,8 +170,16 @@ void Job::make_way(bool for_foreground) {
 
 FetchSettings Job::fetch_settings() const {
   const JobProperties& p = record_.properties;
-  FetchSettings how{.origin = {.proxy = p.proxy, .headers = p.custom_headers},
+  FetchSettings how{.origin = {.proxy = p.proxy,
+                               .headers = p.custom_headers,
+                               .client_certificate = p.client_certificate,
+                               .client_key = p.client_key,
+                               .allow_https_to_http_redirects = p.allow_https_to_http_redirects},
                     .policy = settings_.policy};
+  // The priority of the job decides, whether or not it has to make way just now.
+  auto& fallback = p.priority == Priority::foreground ? how.policy.cache_host_fallback_foreground
+                                                      : how.policy.cache_host_fallback_background;
+  how.policy.cache_host_fallback_foreground = how.policy.cache_host_fallback_background = fallback;
   how.policy.retry_delay_min =
       std::max<core::Duration>(how.policy.retry_delay_min, p.minimum_retry_delay);
   how.policy.retry_delay_max = std::max(how.policy.retry_delay_max, how.policy.retry_delay_min);

@@ -12,7 +12,10 @@
 #include <lanward/types.h>
 
 #include "engine/core/content.h"
+#include "engine/core/digest.h"
 #include "engine/core/merkle.h"
+#include "engine/core/metalink.h"
+#include "engine/core/origin_spec.h"
 #include "engine/core/policy.h"
 #include "engine/ports/content_store.h"
 #include "engine/ports/journal.h"
@@ -29,7 +32,9 @@ struct Ports {
   ports::PieceStore& store;
   ports::Swarm* swarm = nullptr;  // null: peers are disabled
   core::Sha256Fn sha256 = nullptr;
-  ports::Journal* journal = nullptr;  // null: jobs end with the engine
+  ports::Journal* journal = nullptr;    // null: jobs end with the engine
+  core::HasherFn hasher = nullptr;      // null: no digest of a whole file can be checked
+  core::MetalinkFn metalink = nullptr;  // null: Metalinks are passed over
 };
 
 struct EngineSettings {
@@ -37,6 +42,8 @@ struct EngineSettings {
   core::Duration progress_interval = std::chrono::milliseconds{250};
   bool keep_delivered = true;  // see EngineOptions
   bool run_jobs = true;        // see EngineOptions
+  BandwidthLimits bandwidth;   // checked
+  CacheHosts caches;           // checked; of files that name none themselves
   // Limits of the queue, as in QueueLimits.
   std::uint32_t jobs_max = 300;
   std::uint32_t files_per_job_max = 200;
@@ -58,9 +65,9 @@ struct FetchSettings {
 
 // One file of a job, after the caller's strings have been checked and local documents read.
 struct FileSpec {
-  std::string source;             // as the caller named it
-  std::vector<std::string> urls;  // origins in order of preference; may be empty with a manifest
-  std::string destination;        // absolute; ends with '/' when the manifest is to name the file
+  std::string source;                  // as the caller named it
+  std::vector<core::OriginSpec> urls;  // ties in order of preference; may be empty with a manifest
+  std::string destination;  // absolute; ends with '/' when the manifest is to name the file
   std::optional<core::Manifest> manifest;  // when it was at hand locally
   std::string manifest_url;                // demanded manifest; empty: discovered from urls[0]
   std::vector<std::string> peers;
@@ -71,6 +78,16 @@ struct FileSpec {
   std::string id;                 // unique in the job; may be empty
   std::vector<ByteRange> ranges;  // empty: the whole file
   bool integrity_mandatory = false;
+  CacheHosts caches = {};  // none: those of the engine
+  // What the whole file must hash to, as the caller or the Metalink it named says.
+  std::vector<core::ExpectedDigest> digests = {};
+  std::optional<core::ByteCount> size = {};  // as a Metalink says
+  // Of a Metalink: origins and manifests. The caller's headers are not for them.
+  std::vector<core::OriginSpec> found_urls = {};
+  std::vector<std::string> offered_manifests = {};
+  // The source is this Metalink, which is still to be fetched: what it describes takes the place
+  // of this file.
+  std::string metalink_url = {};
 };
 
 }  // namespace lanward::jobs

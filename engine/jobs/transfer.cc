@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -9,6 +10,8 @@
 #include "engine/core/header_rules.h"
 #include "engine/core/metainfo.h"
 #include "engine/core/overloaded.h"
+#include "engine/jobs/metalink_files.h"
+#include "engine/jobs/source_figures.h"
 
 namespace lanward::jobs {
 namespace {
@@ -16,55 +19,26 @@ namespace {
 // A step of the search asks for one thing; one that asks for more than this is spinning.
 constexpr std::size_t kSearchCommandsPerStepMax = 16;
 
-std::string hex(const core::Digest& digest, std::size_t bytes) {
-  constexpr const char* kHex = "0123456789abcdef";
-  std::string text;
-  for (std::size_t i = 0; i < bytes; ++i) {
-    text += kHex[digest[i] >> 4U];
-    text += kHex[digest[i] & 15U];
-  }
-  return text;
-}
-
 core::PieceSet all_of(const core::PieceLayout& layout) {
   core::PieceSet set(layout.piece_count());
   for (core::PieceIndex p{0}; p < layout.all().end; p = p + 1) set.insert(p);
   return set;
 }
 
-SourceStats& entry_of(std::vector<SourceStats>& list, const SourceStats& like) {
-  const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
-    return s.kind == like.kind && s.name == like.name;
-  });
-  return known != list.end() ? *known
-                             : list.emplace_back(SourceStats{.kind = like.kind, .name = like.name});
-}
-
-// Adds what `now` has beyond `before`. A download that was made anew has less.
-void add_difference(std::vector<SourceStats>& sum, const std::vector<SourceStats>& now,
-                    std::vector<SourceStats> before) {
-  const auto beyond = [](std::uint64_t a, std::uint64_t b) { return a - std::min(a, b); };
-  for (const SourceStats& source : now) {
-    SourceStats& total = entry_of(sum, source);
-    const SourceStats& old = entry_of(before, source);
-    total.received_bytes += beyond(source.received_bytes, old.received_bytes);
-    total.wasted_bytes += beyond(source.wasted_bytes, old.wasted_bytes);
-    total.served_bytes += beyond(source.served_bytes, old.served_bytes);
-    total.banned = total.banned || source.banned;
-  }
-}
-
 }  // namespace
 
-Transfer::Transfer(const Ports& ports, const EngineSettings& settings, ContentTable& table,
-                   FileSpec spec, core::Seed seed, std::function<void()> on_change)
+Transfer::Transfer(const Ports& ports, const EngineSettings& settings, OriginControl& control,
+                   ContentTable& table, FileSpec spec, core::Seed seed,
+                   std::function<void()> on_change)
     : ports_(ports),
       settings_(settings),
+      control_(control),
       table_(table),
       spec_(std::move(spec)),
       seed_(seed),
       on_change_(std::move(on_change)),
       timer_(ports_.loop.make_timer([this] { drive_search(); })) {
+  rest_on(core::choose_digest(spec_.digests).digest);
   if (!spec_.manifest) return;
   content_ = spec_.manifest->content;
   integrity_ = Integrity::manifest;
@@ -75,6 +49,8 @@ Transfer::~Transfer() {
   life_.reset();
   run_.reset();
   client_.reset();
+  check_.reset();
+  spooling_.reset();
   if (download_ != nullptr) download_->leave(*this, false, [] {});
   release();
 }
@@ -90,7 +66,9 @@ void Transfer::restore(const ports::FileRecord& record) {
                                         std::max(record.piece_bytes, core::kBlockBytes));
     integrity_ = Integrity::transport;
     know_content();
+    rest_on(record.digest ? record.digest : digest_);
   }
+  matched_ = transferred_;
   if (delivered_) release();
   if (transferred_ || delivered_) verified_bytes_ = status().total_bytes;
 }
@@ -103,6 +81,7 @@ void Transfer::record(ports::FileRecord& record) const {
   }
   record.transferred = transferred_;
   record.completed = delivered_;
+  record.digest = matched_ && transferred_ ? digest_ : std::nullopt;
 }
 
 // ---- what it is --------------------------------------------------------------------------------
@@ -110,18 +89,38 @@ void Transfer::record(ports::FileRecord& record) const {
 void Transfer::start(const FetchSettings& how) {
   assert(step_ == Step::idle || step_ == Step::failed);
   error_.reset();
+  alone_.reset();
+  mismatch_.reset();
   origin_ = how.origin;
   policy_ = how.policy;
-  for (const std::string& url : spec_.urls) origin_.header_hosts.push_back(core::header_host(url));
+  std::vector<std::string> urls;
+  for (const core::OriginSpec& origin : spec_.urls) {
+    urls.push_back(origin.url);
+    origin_.header_hosts.push_back(core::header_host(origin.url));
+  }
   if (!spec_.manifest_url.empty())
     origin_.header_hosts.push_back(core::header_host(spec_.manifest_url));
+  if (!spec_.metalink_url.empty())
+    origin_.header_hosts.push_back(core::header_host(spec_.metalink_url));
+  origins_ = spec_.urls;
+  for (const core::OriginSpec& origin : spec_.found_urls) {
+    urls.push_back(origin.url);
+    origins_.push_back(origin);
+  }
   run_ = std::make_shared<char>();
   // What is all there need not be asked for again.
   if (spec_.manifest || (transferred_ && content_known_)) return join_download();
   client_ = ports_.origins.connect(fact_sink(), origin_);
   search_ = std::make_unique<core::ManifestSearch>(
-      core::ManifestSearchOptions{
-          .urls = spec_.urls, .manifest_url = spec_.manifest_url, .policy = policy_},
+      core::ManifestSearchOptions{.urls = std::move(urls),
+                                  .manifest_url = spec_.manifest_url,
+                                  .policy = policy_,
+                                  .metalink_url = spec_.metalink_url,
+                                  .offered_manifests = spec_.offered_manifests,
+                                  .digests = spec_.digests,
+                                  .size = spec_.size,
+                                  .whole_file = spec_.ranges.empty(),
+                                  .metalink = ports_.metalink},
       ports_.sha256, seed_, ports_.loop.now());
   step_ = Step::searching;
   changed();
@@ -163,11 +162,20 @@ void Transfer::found(core::SearchResult result) {
   search_.reset();
   client_.reset();
   timer_->disarm();
-  if (!result.manifest && spec_.integrity_mandatory) {
-    return fail_with(
-        {ErrorCode::manifest_missing,
-         spec_.source + ": integrity is mandatory and there is no manifest (" + result.note + ")"});
+  if (result.metalink) return expand(*result.metalink);
+  const bool demanded = !spec_.digests.empty() && result.digest && !result.digest->is_weak();
+  if (!result.manifest && !demanded && spec_.integrity_mandatory) {
+    return fail_with({ErrorCode::manifest_missing,
+                      spec_.source +
+                          ": integrity is mandatory and there is neither a manifest nor a strong "
+                          "digest that was demanded (" +
+                          result.note + ")"});
   }
+  if (result.length_unknown) return begin_spooling(std::move(result));
+  settle(std::move(result));
+}
+
+void Transfer::settle(core::SearchResult result) {
   const core::Digest former = content_.id;
   const bool another = content_known_ && former != result.content.id;
   if (another) {
@@ -175,13 +183,26 @@ void Transfer::found(core::SearchResult result) {
     if (!table_.referred(former)) table_.forget(ports_, former, [] {});
     transferred_ = false;
   }
+  if (another || !transferred_) matched_ = false;
+  named_by_bytes_ = result.length_unknown;
   content_ = std::move(result.content);
   note_ = std::move(result.note);
+  if (!spooled_ && !result.probed_url.empty() && !result.origin.ranges &&
+      content_.layout.size().value > 0) {
+    note_ += std::string(note_.empty() ? "" : "; ") +
+             "the server serves no ranges: one request for the whole, from the start again when it "
+             "breaks";
+  }
   validated_url_ = result.probed_url;
   validator_ =
       result.origin.strong_etag.empty() ? result.origin.last_modified : result.origin.strong_etag;
   integrity_ = result.manifest ? Integrity::manifest : Integrity::transport;
-  spec_.urls = std::move(result.urls);
+  rest_on(result.digest);
+  // Those that were found unfit go; what is known of the others stays.
+  std::erase_if(origins_, [&](const core::OriginSpec& origin) {
+    return std::find(result.urls.begin(), result.urls.end(), origin.url) == result.urls.end();
+  });
+  origins_.insert(origins_.end(), result.found.begin(), result.found.end());
   spec_.manifest = std::move(result.manifest);
   know_content();
   join_download();
@@ -210,7 +231,11 @@ void Transfer::join_download() {
   name_destination();
   const Download::Plan plan{.content = content_,
                             .manifest = spec_.manifest,
-                            .urls = spec_.urls,
+                            .urls = alone_ ? std::vector{alone_->back()} : origins_,
+                            // Origins that are tried alone are not to be taken for a cache.
+                            .caches = alone_                         ? CacheHosts{}
+                                      : spec_.caches == CacheHosts{} ? settings_.caches
+                                                                     : spec_.caches,
                             .validated_url = validated_url_,
                             .validator = validator_,
                             .peers = spec_.peers,
@@ -222,8 +247,9 @@ void Transfer::join_download() {
                             .origin = origin_,
                             .policy = policy_,
                             .name = spec_.source};
-  download_ = &table_.download(
-      content_.id, [&] { return std::make_unique<Download>(ports_, table_, plan, seed_); });
+  download_ = &table_.download(content_.id, [&] {
+    return std::make_unique<Download>(ports_, control_, table_, plan, seed_);
+  });
   before_ = download_->sources();
   step_ = Step::attached;
   download_->join(*this, plan);
@@ -233,7 +259,7 @@ void Transfer::join_download() {
 void Transfer::name_destination() {
   if (!spec_.destination.ends_with('/')) return;
   std::string name = spec_.manifest ? spec_.manifest->name : std::string();
-  spec_.destination += name.empty() ? hex(content_.id, 8) : name;
+  spec_.destination += name.empty() ? core::to_hex(std::span(content_.id).first(8)) : name;
 }
 
 // ---- facts -------------------------------------------------------------------------------------
@@ -260,10 +286,12 @@ ports::Task Transfer::on_loop(ports::Task task) {
 void Transfer::download_changed() {
   if (step_ != Step::attached) return;
   const auto phase = download_->phase();
-  if (phase == Download::Phase::failed) return fail_with(*download_->error());
+  if (phase == Download::Phase::failed) return download_failed(*download_->error());
   if (phase == Download::Phase::transferring || phase == Download::Phase::transferred) {
     if (transferring_since_ == core::Instant{}) transferring_since_ = ports_.loop.now();
-    transferred_ = download_->has(wanted_);
+    const bool there = download_->has(wanted_);
+    if (there && must_match()) begin_check();
+    transferred_ = there && !must_match();
     if (transferred_ && deliver_) deliver_now();
   }
   on_change_();
@@ -273,8 +301,10 @@ void Transfer::download_changed() {
 
 void Transfer::fail_with(Error error) {
   error_ = std::move(error);
+  end_spooling();
   search_.reset();
   client_.reset();
+  check_.reset();
   timer_->disarm();
   run_.reset();
   if (auto done = std::exchange(deliver_, {})) done(tl::unexpected(*error_));
@@ -311,7 +341,12 @@ void Transfer::end(bool purge, ports::Task done) {
   if (auto pending = std::exchange(deliver_, {})) {
     pending(fail(ErrorCode::cancelled, "the delivery was stopped"));
   }
-  if (step_ == Step::searching) {
+  check_.reset();
+  if (step_ == Step::rejoining) step_ = Step::idle;
+  if (step_ == Step::stopping && after_stop_ == Step::rejoining) after_stop_ = Step::idle;
+  if (step_ == Step::searching || step_ == Step::spooling) {
+    end_spooling();
+    expansion_.clear();
     search_.reset();
     client_.reset();
     timer_->disarm();
@@ -390,11 +425,13 @@ void Transfer::deliver_now() {
 }
 
 void Transfer::set_source(const std::string& url) {
-  const auto old = std::find(spec_.urls.begin(), spec_.urls.end(), spec_.source);
+  const auto old =
+      std::find_if(spec_.urls.begin(), spec_.urls.end(),
+                   [&](const core::OriginSpec& origin) { return origin.url == spec_.source; });
   if (old != spec_.urls.end()) {
-    *old = url;
+    old->url = url;
   } else {
-    spec_.urls.insert(spec_.urls.begin(), url);
+    spec_.urls.insert(spec_.urls.begin(), {.url = url});
   }
   spec_.source = url;
   // Without a manifest the identity is the URL's: it is found out anew.
@@ -416,128 +453,6 @@ void Transfer::release() {
 
 void Transfer::changed() {
   on_loop([this] { on_change_(); })();
-}
-
-// ---- figures -----------------------------------------------------------------------------------
-
-Transfer::Phase Transfer::phase() const {
-  switch (step_) {
-    case Step::idle:
-      return Phase::idle;
-    case Step::searching:
-      return Phase::searching;
-    case Step::delivered:
-      return Phase::delivered;
-    case Step::failed:
-      return Phase::failed;
-    case Step::stopping:
-      return Phase::stopping;
-    case Step::attached:
-      break;
-  }
-  switch (download_->phase()) {
-    case Download::Phase::opening:
-    case Download::Phase::ended:
-      return Phase::opening;
-    case Download::Phase::transferring:
-    case Download::Phase::transferred:
-      return transferred_ ? Phase::transferred : Phase::transferring;
-    case Download::Phase::failed:
-    case Download::Phase::stopping:
-      return Phase::stopping;
-  }
-  return Phase::stopping;
-}
-
-std::optional<Error> Transfer::error() const {
-  if (step_ == Step::attached && !transferred_) return download_->error();
-  return error_;
-}
-
-FileStatus Transfer::status() const {
-  FileStatus status{.id = spec_.id,
-                    .source = spec_.source,
-                    .destination = spec_.destination,
-                    .ranges = spec_.ranges,
-                    .integrity = integrity_,
-                    .note = note_,
-                    .total_known = content_known_,
-                    .total_bytes = content_.layout.size().value,
-                    .verified_bytes = verified_bytes_,
-                    .transferred = transferred_ || delivered_,
-                    .completed = delivered_};
-  if (!spec_.ranges.empty()) {
-    const auto parts = core::clip(spec_.ranges, content_.layout.size());
-    status.total_bytes = 0;
-    if (parts) {
-      for (const core::ByteSpan& part : *parts) status.total_bytes += part.end - part.begin;
-    }
-  }
-  if (download_ != nullptr) status.verified_bytes = download_->verified_bytes(wanted_);
-  // Pieces reach beyond the ranges.
-  status.verified_bytes =
-      status.transferred ? status.total_bytes : std::min(status.verified_bytes, status.total_bytes);
-  return status;
-}
-
-std::vector<SourceStats> Transfer::sources() const {
-  std::vector<SourceStats> list = former_;
-  if (download_ != nullptr) add_difference(list, download_->sources(), before_);
-  return list;
-}
-
-void Transfer::add_to(Progress& progress) const {
-  const FileStatus file = status();
-  progress.files_total += 1;
-  progress.files_transferred += file.transferred ? 1 : 0;
-  progress.total_bytes += file.total_bytes;
-  progress.total_known = progress.total_known && file.total_known;
-  progress.verified_bytes += file.verified_bytes;
-  progress.cached_bytes +=
-      std::min(file.total_bytes, download_ != nullptr ? download_->cached_bytes() : cached_bytes_);
-  for (const SourceStats& source : sources()) {
-    (source.kind == SourceKind::peer ? progress.peer_bytes : progress.origin_bytes) +=
-        source.received_bytes;
-    progress.wasted_bytes += source.wasted_bytes;
-  }
-  if (download_ != nullptr) progress.peers_connected += download_->peers_connected();
-}
-
-SwarmStats Transfer::swarm_stats() const {
-  SwarmStats stats;
-  stats.file_id = spec_.manifest ? hex(spec_.manifest->infohash, 32) : spec_.id;
-  stats.source_url = spec_.urls.empty() ? spec_.source : spec_.urls.front();
-  stats.file_bytes = content_.layout.size().value;
-  for (const SourceStats& source : sources()) {
-    const bool peer = source.kind == SourceKind::peer;
-    (peer ? stats.from_lan_peers_bytes : stats.from_http_bytes) += source.received_bytes;
-    stats.downloaded_bytes += source.received_bytes;
-    stats.to_lan_peers_bytes += source.served_bytes;
-  }
-  core::Duration duration = transferring_for_;
-  if (transferring_since_ != core::Instant{}) duration += ports_.loop.now() - transferring_since_;
-  stats.duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-  stats.mode = spec_.use_peers && ports_.swarm != nullptr && spec_.manifest
-                   ? DownloadMode::lan
-                   : DownloadMode::cdn_only;
-  if (download_ != nullptr) {
-    stats.lan_connections = download_->peers_connected();
-    stats.http_connections = download_->requests_in_flight();
-    stats.status = transferred_ || delivered_ ? SwarmStatus::complete : SwarmStatus::downloading;
-  }
-  stats.background = background_;
-  return stats;
-}
-
-std::string Transfer::response_headers() const {
-  if (download_ != nullptr) {
-    if (std::string now = download_->response_headers(); !now.empty()) return now;
-  }
-  return client_ != nullptr ? client_->reply_headers() : headers_;
-}
-
-std::shared_ptr<ports::ContentStore> Transfer::store() const {
-  return download_ != nullptr ? download_->store() : nullptr;
 }
 
 }  // namespace lanward::jobs

@@ -14,13 +14,17 @@
 #include <lanward/types.h>
 
 #include "engine/core/content.h"
+#include "engine/core/digest.h"
 #include "engine/core/events.h"
 #include "engine/core/manifest_search.h"
+#include "engine/core/origin_spec.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/units.h"
 #include "engine/jobs/content_table.h"
 #include "engine/jobs/download.h"
+#include "engine/jobs/file_check.h"
 #include "engine/jobs/ports.h"
+#include "engine/jobs/spooling.h"
 #include "engine/ports/delivery_ticket.h"
 #include "engine/ports/journal.h"
 #include "engine/ports/loop.h"
@@ -29,7 +33,7 @@
 namespace lanward::jobs {
 
 // Loop thread only.
-class Transfer final : private Download::Holder {
+class Transfer final : private Download::Holder, private Spooling::Owner {
  public:
   enum class Phase : std::uint8_t {
     idle,          // nothing is in use
@@ -43,8 +47,8 @@ class Transfer final : private Download::Holder {
   };
 
   // `on_change` is called after the phase or the error changed, never from inside a call to this.
-  Transfer(const Ports& ports, const EngineSettings& settings, ContentTable& table, FileSpec spec,
-           core::Seed seed, std::function<void()> on_change);
+  Transfer(const Ports& ports, const EngineSettings& settings, OriginControl& control,
+           ContentTable& table, FileSpec spec, core::Seed seed, std::function<void()> on_change);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -56,6 +60,14 @@ class Transfer final : private Download::Holder {
 
   // From idle or failed.
   void start(const FetchSettings& how);
+  // The source turned out to be a Metalink of these files; nothing until then, and once taken. It
+  // goes on searching until replace() or refuse() is called.
+  [[nodiscard]] bool has_expansion() const { return !expansion_.empty(); }
+  [[nodiscard]] std::vector<FileSpec> take_expansion() { return std::exchange(expansion_, {}); }
+  // The first of them takes the place of this file, and is started if this was.
+  void replace(FileSpec spec, const FetchSettings& how);
+  // They cannot be files of the job.
+  void refuse(Error error);
   // Ends every use of the ports and becomes idle again (delivered stays delivered). From any phase;
   // `done` is called when it is so, possibly at once.
   void stop(ports::Task done);
@@ -71,6 +83,8 @@ class Transfer final : private Download::Holder {
   // Another URL; takes effect with the next start.
   void set_source(const std::string& url);
   void set_background(bool background);
+  // The priority of its job.
+  void set_foreground(bool foreground) { foreground_ = foreground; }
 
   [[nodiscard]] Phase phase() const;
   // All its bytes are verified, or were when an engine last looked.
@@ -92,17 +106,39 @@ class Transfer final : private Download::Holder {
 
  private:
   // Of an attached file the download tells the phase.
-  enum class Step : std::uint8_t { idle, searching, attached, delivered, failed, stopping };
+  enum class Step : std::uint8_t {
+    idle,
+    searching,
+    spooling,  // a file of unknown length
+    attached,
+    delivered,
+    failed,
+    stopping,
+    rejoining,  // between two tries with other origins
+  };
 
   void download_changed() override;
   [[nodiscard]] bool is_background() const override { return background_; }
+  [[nodiscard]] bool is_foreground() const override { return foreground_; }
   [[nodiscard]] ports::FactSink fact_sink();
   [[nodiscard]] ports::Task on_loop(ports::Task task);
   void drive_search();
   void found(core::SearchResult result);
+  void settle(core::SearchResult result);
+  void begin_spooling(core::SearchResult result);
+  void spooling_changed() override;
+  void spooled(Result<core::Content> content) override;
+  void end_spooling();
+  void expand(const core::Metalink& metalink);
   [[nodiscard]] Result<void> resolve_ranges();
   void know_content();
+  void rest_on(const std::optional<core::ExpectedDigest>& digest);
   void join_download();
+  [[nodiscard]] bool must_match() const;
+  void begin_check();
+  void end_check(const std::vector<std::uint8_t>& found);
+  void download_failed(Error error);
+  [[nodiscard]] bool try_alone(const Error& error);
   void name_destination();
   void fail_with(Error error);
   void end(bool purge, ports::Task done);
@@ -115,6 +151,7 @@ class Transfer final : private Download::Holder {
 
   const Ports& ports_;
   const EngineSettings& settings_;
+  OriginControl& control_;
   ContentTable& table_;
   FileSpec spec_;
   const core::Seed seed_;
@@ -130,17 +167,31 @@ class Transfer final : private Download::Holder {
   bool referring_ = false;
   std::vector<core::ByteSpan> parts_;  // resolved ranges; empty: the whole file
   core::PieceSet wanted_;
+  std::vector<core::OriginSpec> origins_;  // to fetch from
+  // What the whole file must match; checked when all its bytes are there.
+  std::optional<core::ExpectedDigest> digest_;
+  bool matched_ = false;
+  bool named_by_bytes_ = false;  // the content's id: others of the same bytes share it
+  std::unique_ptr<FileCheck> check_;
+  // After a mismatch, the origins that are still to be tried alone, the next one last.
+  std::optional<std::vector<core::OriginSpec>> alone_;
+  std::optional<Error> mismatch_;  // the first one
+  std::vector<FileSpec> expansion_;
   std::string validated_url_;
   std::string validator_;
   bool transferred_ = false;
   bool delivered_ = false;
   bool background_ = false;
+  bool foreground_ = false;
   bool purging_ = false;
 
   ports::OriginSettings origin_;
   core::Policy policy_;
   std::unique_ptr<ports::Timer> timer_;
   std::unique_ptr<core::ManifestSearch> search_;
+  std::optional<core::SearchResult> found_;  // while it is being spooled
+  std::unique_ptr<Spooling> spooling_;
+  bool spooled_ = false;  // it is in the cache because this has just fetched it
   std::unique_ptr<ports::OriginClient> client_;  // of the search
   Download* download_ = nullptr;
   ports::MoveFunction<void(Result<void>)> deliver_;  // asked for, waits for the content

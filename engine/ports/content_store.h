@@ -90,6 +90,22 @@ class ContentStore {
   virtual void run_on_worker(Task task) = 0;
 };
 
+// Bytes of a file whose length nobody knows, from its start on: no content yet, and gone with the
+// object unless it is adopted. Any thread, sinks one at a time.
+class Spool {
+ public:
+  struct Sum {
+    core::ByteCount size;
+    core::Digest sha256;
+  };
+  virtual ~Spool() = default;
+  // A sink for the whole file. What earlier ones brought is dropped, and they are closed. It never
+  // answers full. The spool outlives its sinks.
+  [[nodiscard]] virtual std::unique_ptr<RangeSink> restart() = 0;
+  // What the last sink brought. Errors: those of its writes (disk_full, disk_io).
+  [[nodiscard]] virtual Result<Sum> sum() = 0;
+};
+
 enum class Delivery : std::uint8_t {
   keep,     // the cache keeps its copy: clone where the file system can, else copy
   consume,  // the cache gives its data file away: rename where possible, else as keep and purge
@@ -113,6 +129,20 @@ class PieceStore {
   // Opens or creates the content; pieces found there are believed only as far as they are proven
   // (others are re-hashed first). Errors: in_use if it is open already, disk_full, disk_io.
   virtual void open(const core::Content& content, FactSink facts, Opened done) = 0;
+
+  // A place for a file of unknown length. Errors: unsupported by caches that cannot, disk_full,
+  // disk_io.
+  [[nodiscard]] virtual Result<std::shared_ptr<Spool>> spool() {
+    return fail(ErrorCode::unsupported, "this cache takes no files of unknown length");
+  }
+  // The bytes of the spool are the content from now on: durable, and every piece counts as
+  // verified, for what that is worth without piece hashes. The spool must not be used again.
+  // REQUIRES: the content has no piece hashes, and the size of the spool.
+  // Errors: in_use if the content is open, disk_full, disk_io.
+  virtual void adopt(std::shared_ptr<Spool> /*spool*/, const core::Content& /*content*/,
+                     Done done) {
+    done(fail(ErrorCode::unsupported, "this cache takes no files of unknown length"));
+  }
 
   // Puts the verified file at `destination`, which has it whole or not at all, whenever the process
   // or the machine ends. With `parts` the delivered file holds only these bytes of the content, one

@@ -12,6 +12,8 @@
 #include <lanward/types.h>
 
 #include "engine/core/content.h"
+#include "engine/core/digest.h"
+#include "engine/core/origin_spec.h"
 #include "engine/ports/task.h"
 
 namespace lanward::ports {
@@ -28,6 +30,14 @@ struct FileRecord {
   std::uint32_t piece_bytes = 0;  // of a content without a manifest
   bool transferred = false;
   bool completed = false;
+  // What a Metalink told of the file, and what the caller demanded.
+  std::vector<core::ExpectedDigest> digests = {};
+  std::optional<core::ByteCount> demanded_size = {};
+  std::vector<core::OriginSpec> found_urls = {};  // URL and priority
+  std::vector<std::string> offered_manifests = {};
+  std::string metalink_url = {};  // not fetched yet
+  // What the whole file was checked against, if it is transferred.
+  std::optional<core::ExpectedDigest> digest = {};
 };
 
 struct JobRecord {

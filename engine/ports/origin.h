@@ -23,6 +23,9 @@ struct RangeRequest {
   // True: the server is known not to support ranges. `span` is the whole file, asked for without
   // a Range header.
   bool whole_file = false;
+  // With whole_file: the server did not tell the length. The body ends where it ends; `span` and
+  // `total` mean nothing.
+  bool length_unknown = false;
 };
 
 // The requests of one transfer. Loop thread only. Every request ends with exactly one fact
@@ -40,6 +43,10 @@ class OriginClient {
                            std::unique_ptr<RangeSink> sink) = 0;
   // The sink of a sink-full range has room again. Unknown requests are ignored. Any thread.
   virtual void continue_range(core::RequestId request) = 0;
+  // From now on the bodies of all ranges of this client together come no faster than this, but for
+  // bursts of core::TokenBucket; also those on their way. Zero, as at birth: no limit. Probes and
+  // documents are small and not held up. Waiting for the rate is no failure: no time-out counts it.
+  virtual void set_rate_limit(core::ByteRate rate) = 0;
   // Idempotent; unknown requests are ignored. No fact about the request follows, no byte is
   // accepted after it returns.
   virtual void cancel(core::RequestId request) = 0;
@@ -57,6 +64,10 @@ struct OriginSettings {
   // Hosts ("host" or "host:port") that are sent the headers; no other host is, also after
   // redirects.
   std::vector<std::string> header_hosts;
+  // PEM files of a certificate and its key, shown to the same hosts when they ask; empty: none.
+  std::string client_certificate = {};
+  std::string client_key = {};  // empty: in the file of the certificate
+  bool allow_https_to_http_redirects = false;
 };
 
 class OriginSource {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "engine/store/disk_content.h"
 #include "engine/store/recovery.h"
 #include "engine/store/shared.h"
+#include "engine/store/spool.h"
 #include "engine/store/system_error.h"
 
 namespace lanward::store {
@@ -70,6 +73,9 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(DiskStoreOptions options) {
   }
   auto lock = DirectoryLock::acquire(options.directory);
   if (!lock) return tl::unexpected(std::move(lock.error()));
+  // What a killed process was fetching into. If it stays it only takes space.
+  std::error_code ignored;
+  std::filesystem::remove_all(options.directory + "/spool", ignored);
   auto index = Index::open(options.directory + "/index.sqlite");
   if (!index) return tl::unexpected(std::move(index.error()));
 
@@ -149,6 +155,56 @@ Result<std::shared_ptr<ports::ContentStore>> DiskStore::open_now(const core::Con
   }
   shared_->flusher.poke();
   return opened;
+}
+
+Result<std::shared_ptr<ports::Spool>> DiskStore::spool() {
+  const std::string directory = options_.directory + "/spool";
+  if (auto made = make_directories(directory); !made) {
+    return tl::unexpected(std::move(made.error()));
+  }
+  return DiskSpool::create(directory + '/' + std::to_string(spools_++));
+}
+
+void DiskStore::adopt(std::shared_ptr<ports::Spool> spool, const core::Content& content,
+                      Done done) {
+  const bool reserved = reserve(content.id);
+  service_->post([this, reserved, mine = std::static_pointer_cast<DiskSpool>(spool), content,
+                  done = std::move(done)]() mutable {
+    if (!reserved) return done(tl::unexpected(in_use_error(content.id)));
+    Result<void> adopted = adopt_now(*mine, content);
+    release(content.id);
+    done(std::move(adopted));
+  });
+}
+
+Result<void> DiskStore::adopt_now(DiskSpool& spool, const core::Content& content) {
+  const std::string path = data_path(content.id);
+  // From here to the row's saving the file has a record that is not its own, or none: its inode is
+  // another, so nothing is believed of it.
+  if (auto moved = spool.move_to(path); !moved) return moved;
+  auto file = DataFile::open(path);
+  if (!file) return tl::unexpected(std::move(file.error()));
+  const auto found = (*file)->facts();
+  if (!found) return tl::unexpected(found.error());
+  if (found->size != content.layout.size().value || !content.piece_hashes.empty()) {
+    return fail(ErrorCode::invalid_argument, path + " is not what it is to become");
+  }
+  const std::uint32_t pieces = content.layout.piece_count();
+  const auto all = core::PieceSet::from_words(
+      pieces, std::vector<std::uint64_t>((pieces + 63) / 64, ~std::uint64_t{0}));
+  if (auto synced = sync_directory(options_.directory + "/data"); !synced) return synced;
+  return shared_->index->save(
+      {.id = content.id,
+       .size = found->size,
+       .piece_bytes = content.layout.piece_bytes(),
+       .verified = all.words(),
+       .durable = all.words(),
+       .boot = shared_->boot_id,
+       .inode = found->inode,
+       .mtime_ns = found->mtime_ns,
+       .clean = true,
+       .last_use = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())},
+      Index::Commit::durable);
 }
 
 void DiskStore::deliver(const std::shared_ptr<ports::ContentStore>& content,

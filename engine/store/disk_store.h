@@ -3,6 +3,7 @@
 //   DIRECTORY/lock            held while a store is open; says which process holds it
 //   DIRECTORY/index.sqlite    what is verified and durable (WAL)
 //   DIRECTORY/data/<id>       the bytes of a content, 64 hexadecimal digits
+//   DIRECTORY/spool/<n>       files of unknown length while they are fetched; emptied at opening
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,7 @@ namespace lanward::store {
 class DataFile;
 class DirectoryLock;
 class DiskContent;
+class DiskSpool;
 class WorkerPool;
 struct Shared;
 struct Target;
@@ -54,6 +56,8 @@ class DiskStore final : public ports::PieceStore {
 
   // ports::PieceStore
   void open(const core::Content& content, ports::FactSink facts, Opened done) override;
+  [[nodiscard]] Result<std::shared_ptr<ports::Spool>> spool() override;
+  void adopt(std::shared_ptr<ports::Spool> spool, const core::Content& content, Done done) override;
   void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
                Done done) override;
   void sweep(std::string destination, const core::Digest& id, Done done) override;
@@ -69,6 +73,7 @@ class DiskStore final : public ports::PieceStore {
   [[nodiscard]] std::string data_path(const core::Digest& id) const;
   [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> open_now(const core::Content& content,
                                                                       ports::FactSink facts);
+  [[nodiscard]] Result<void> adopt_now(DiskSpool& spool, const core::Content& content);
   [[nodiscard]] Result<void> deliver_now(DiskContent& content, const Target& target,
                                          ports::Delivery how,
                                          const std::vector<core::ByteSpan>& parts);
@@ -89,6 +94,7 @@ class DiskStore final : public ports::PieceStore {
   const std::shared_ptr<Shared> shared_;
   const std::unique_ptr<DirectoryLock> lock_;
   std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> spools_{0};  // made so far
   std::mutex mutex_;
   std::map<core::Digest, std::shared_ptr<DiskContent>> contents_;  // null while being opened
   std::unique_ptr<WorkerPool> service_;  // opens, closes, delivers, purges

@@ -49,6 +49,15 @@ Fault list_fault(const char* name, const std::vector<std::string>& list) {
   return {};
 }
 
+Fault digest_fault(const core::ExpectedDigest& digest) {
+  if (digest.algorithm > core::DigestAlgorithm::sha512) return "there is no such digest algorithm";
+  if (digest.bytes.size() != core::size_of(digest.algorithm)) {
+    return std::string("a ") + core::to_string(digest.algorithm) + " has " +
+           std::to_string(digest.bytes.size()) + " bytes";
+  }
+  return text_fault("the source of a digest", digest.source, kRecordSourceBytesMax);
+}
+
 template <class... Faults>
 Fault first_of(Faults... faults) {
   Fault first;
@@ -70,6 +79,33 @@ Fault ranges_fault(const std::vector<ByteRange>& ranges) {
     end = range.offset + (open ? 0 : range.length);
   }
   return {};
+}
+
+// What a Metalink told, and digests.
+Fault told_fault(const FileRecord& file) {
+  if (file.digests.size() > kRecordUrlsMax || file.found_urls.size() > kRecordUrlsMax) {
+    return "there are more than " + std::to_string(kRecordUrlsMax) + " digests or origins";
+  }
+  for (const core::ExpectedDigest& digest : file.digests) {
+    if (Fault fault = digest_fault(digest); !fault.empty()) return fault;
+  }
+  for (const core::OriginSpec& origin : file.found_urls) {
+    if (Fault fault = name_fault("an origin", origin.url, kRecordUrlBytesMax); !fault.empty()) {
+      return fault;
+    }
+  }
+  return first_of(file.digest ? digest_fault(*file.digest) : Fault{},
+                  list_fault("offered manifests", file.offered_manifests),
+                  name_fault("the Metalink", file.metalink_url, kRecordUrlBytesMax));
+}
+
+Fault caches_fault(const CacheHosts& caches) {
+  std::vector<std::string> prefixes;
+  for (const CacheMap& map : caches.maps) {
+    prefixes.push_back(map.prefix);
+    prefixes.push_back(map.cache_prefix);
+  }
+  return first_of(list_fault("cache hosts", caches.hosts), list_fault("cache maps", prefixes));
 }
 
 Fault file_fault(const FileRecord& file) {
@@ -96,8 +132,9 @@ Fault file_fault(const FileRecord& file) {
                   name_fault("the destination", request.destination, kRecordPathBytesMax),
                   name_fault("the id", request.id, kRecordNameBytesMax),
                   name_fault("the manifest", request.manifest, kRecordUrlBytesMax),
-                  ranges_fault(request.ranges), list_fault("mirrors", request.mirrors),
-                  list_fault("peers", request.peers), list_fault("trackers", request.trackers));
+                  ranges_fault(request.ranges), told_fault(file),
+                  list_fault("mirrors", request.mirrors), list_fault("peers", request.peers),
+                  list_fault("trackers", request.trackers), caches_fault(request.caches));
 }
 
 Fault headers_fault(const std::vector<std::string>& headers) {
@@ -153,7 +190,9 @@ Fault properties_fault(const JobProperties& properties) {
       duration_fault("the maximum download time", properties.maximum_download_time),
       name_fault("the proxy", properties.proxy.proxy, kRecordUrlBytesMax),
       name_fault("the proxy bypass list", properties.proxy.bypass, kRecordBypassBytesMax),
-      headers_fault(properties.custom_headers));
+      headers_fault(properties.custom_headers),
+      name_fault("the client certificate", properties.client_certificate, kRecordPathBytesMax),
+      name_fault("the client key", properties.client_key, kRecordPathBytesMax));
 }
 
 bool is_final(JobState state) {
@@ -223,6 +262,25 @@ void store_list(const std::vector<std::string>& from, Repeated& to) {
   for (const std::string& text : from) *to.Add() = text;
 }
 
+void store_digest(const core::ExpectedDigest& from, stored::Digest& to) {
+  to.set_algorithm(static_cast<std::uint32_t>(from.algorithm));
+  to.set_value(from.bytes.data(), from.bytes.size());
+  to.set_source(from.source);
+}
+
+void store_told(const FileRecord& from, stored::File& to) {
+  for (const core::ExpectedDigest& digest : from.digests) store_digest(digest, *to.add_digests());
+  if (from.demanded_size) to.set_demanded_size(from.demanded_size->value);
+  for (const core::OriginSpec& origin : from.found_urls) {
+    stored::Origin& stored = *to.add_found_urls();
+    stored.set_url(origin.url);
+    stored.set_priority(origin.priority);
+  }
+  store_list(from.offered_manifests, *to.mutable_offered_manifests());
+  to.set_metalink_url(from.metalink_url);
+  if (from.digest) store_digest(*from.digest, *to.mutable_digest());
+}
+
 void store_file(const FileRecord& from, stored::File& to) {
   to.set_source(from.request.source);
   to.set_destination(from.request.destination);
@@ -234,6 +292,12 @@ void store_file(const FileRecord& from, stored::File& to) {
   }
   to.set_manifest(from.request.manifest);
   store_list(from.request.mirrors, *to.mutable_mirrors());
+  store_list(from.request.caches.hosts, *to.mutable_cache_hosts());
+  for (const CacheMap& map : from.request.caches.maps) {
+    stored::CacheMap& stored = *to.add_cache_maps();
+    stored.set_prefix(map.prefix);
+    stored.set_cache_prefix(map.cache_prefix);
+  }
   store_list(from.request.peers, *to.mutable_peers());
   store_list(from.request.trackers, *to.mutable_trackers());
   to.set_use_origin(from.request.use_origin);
@@ -245,6 +309,7 @@ void store_file(const FileRecord& from, stored::File& to) {
   to.set_piece_bytes(from.piece_bytes);
   to.set_transferred(from.transferred);
   to.set_completed(from.completed);
+  store_told(from, to);
 }
 
 void store_properties(const JobProperties& from, stored::Properties& to) {
@@ -260,6 +325,9 @@ void store_properties(const JobProperties& from, stored::Properties& to) {
   to.mutable_proxy()->set_bypass(from.proxy.bypass);
   store_list(from.custom_headers, *to.mutable_custom_headers());
   to.set_cost(static_cast<std::uint32_t>(from.cost));
+  to.set_client_certificate(from.client_certificate);
+  to.set_client_key(from.client_key);
+  to.set_allow_https_to_http_redirects(from.allow_https_to_http_redirects);
 }
 
 void store_times(const JobTimes& from, stored::Times& to) {
@@ -307,6 +375,23 @@ std::optional<ErrorCode> load_code(const std::string& name) {
   return std::nullopt;
 }
 
+core::ExpectedDigest load_digest(const stored::Digest& from) {
+  return {.algorithm = load_enum<core::DigestAlgorithm>(from.algorithm()),
+          .bytes = {from.value().begin(), from.value().end()},
+          .source = from.source()};
+}
+
+void load_told(const stored::File& from, FileRecord& to) {
+  for (const stored::Digest& digest : from.digests()) to.digests.push_back(load_digest(digest));
+  if (from.has_demanded_size()) to.demanded_size = core::ByteCount{from.demanded_size()};
+  for (const stored::Origin& origin : from.found_urls()) {
+    to.found_urls.push_back({.url = origin.url(), .priority = origin.priority()});
+  }
+  to.offered_manifests.assign(from.offered_manifests().begin(), from.offered_manifests().end());
+  to.metalink_url = from.metalink_url();
+  if (from.has_digest()) to.digest = load_digest(from.digest());
+}
+
 bool load_file(const stored::File& from, FileRecord& to) {
   to.request.source = from.source();
   to.request.destination = from.destination();
@@ -316,6 +401,10 @@ bool load_file(const stored::File& from, FileRecord& to) {
   }
   to.request.manifest = from.manifest();
   to.request.mirrors.assign(from.mirrors().begin(), from.mirrors().end());
+  to.request.caches.hosts.assign(from.cache_hosts().begin(), from.cache_hosts().end());
+  for (const stored::CacheMap& map : from.cache_maps()) {
+    to.request.caches.maps.push_back({map.prefix(), map.cache_prefix()});
+  }
   to.request.peers.assign(from.peers().begin(), from.peers().end());
   to.request.trackers.assign(from.trackers().begin(), from.trackers().end());
   to.request.use_origin = from.use_origin();
@@ -326,6 +415,7 @@ bool load_file(const stored::File& from, FileRecord& to) {
   to.piece_bytes = from.piece_bytes();
   to.transferred = from.transferred();
   to.completed = from.completed();
+  load_told(from, to);
   return from.content().empty() || load_array(from.content(), to.content);
 }
 
@@ -342,6 +432,9 @@ void load_properties(const stored::Properties& from, JobProperties& to) {
   to.proxy.bypass = from.proxy().bypass();
   to.custom_headers.assign(from.custom_headers().begin(), from.custom_headers().end());
   to.cost = static_cast<CostPolicy>(from.cost());
+  to.client_certificate = from.client_certificate();
+  to.client_key = from.client_key();
+  to.allow_https_to_http_redirects = from.allow_https_to_http_redirects();
 }
 
 bool load_error(const stored::Failure& from, JobError& to) {

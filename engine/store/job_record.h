@@ -32,6 +32,8 @@ inline constexpr std::size_t kRecordDisplayBytesMax = 256;  // the published lim
 inline constexpr std::size_t kRecordDescriptionBytesMax = 1024;
 inline constexpr std::size_t kRecordBypassBytesMax = 32767;            // the published limit
 inline constexpr std::size_t kRecordHeaderBytesMax = 16 * core::kKiB;  // together
+// Who told a digest: the name of a header field and a URL.
+inline constexpr std::size_t kRecordSourceBytesMax = core::kUrlBytesMax + 64;
 // A message names files, URLs and the words of a server.
 inline constexpr std::size_t kRecordMessageBytesMax = 64 * core::kKiB;
 // Points and spans of time, 100 years: with the present added they stay within the nanoseconds of

@@ -79,6 +79,39 @@ class EngineTest : public ::testing::Test {
   JobState latest_ = JobState::suspended;
 };
 
+TEST_F(EngineTest, SettingsThatMakeNoSenseAreRefusedByName) {
+  const auto refusal = [&](auto change) {
+    EngineOptions wrong = options();
+    change(wrong);
+    const auto opened = Engine::open(wrong);
+    if (opened) return std::string("it was opened");
+    EXPECT_EQ(opened.error().code, ErrorCode::invalid_argument);
+    return opened.error().message;
+  };
+  const auto names = [](const std::string& message, const char* field) {
+    EXPECT_NE(message.find(field), std::string::npos) << message;
+  };
+  names(refusal([](auto& o) { o.bandwidth.always.background.percent = 101; }),
+        "bandwidth.always.background.percent");
+  names(refusal([](auto& o) { o.caches.hosts = {"http://cache"}; }), "cache host 'http://cache'");
+  names(refusal([](auto& o) { o.caches.maps = {{"http://a", "b"}}; }), "cache map 'http://a=b'");
+  names(refusal([](auto& o) { o.peer_delay = -1s; }), "peer_delay");
+  names(refusal([](auto& o) { o.cache_fallback_background = 31 * 24h; }),
+        "cache_fallback_background");
+}
+
+TEST_F(EngineTest, ACacheOfAFileThatCannotBeOneIsRefused) {
+  auto engine = Engine::open(options());
+  ASSERT_TRUE(engine);
+  auto job = engine->create_job("job");
+  ASSERT_TRUE(job);
+  FileRequest wrong = request();
+  wrong.caches.hosts = {"cache:0"};
+  const auto added = job->add_file(wrong);
+  ASSERT_FALSE(added);
+  EXPECT_EQ(added.error().code, ErrorCode::invalid_argument);
+}
+
 TEST_F(EngineTest, FetchesVerifiesAndDeliversAFile) {
   publish_manifest();
   auto engine = Engine::open(options());

@@ -112,6 +112,32 @@ TEST_F(GetCommand, PassesEveryOptionToTheEngine) {
   EXPECT_FALSE(fs::exists(working()));
 }
 
+TEST_F(GetCommand, PassesLimitsCachesAndCertificatesToTheEngine) {
+  options_.origin.bandwidth.always.total_bytes_per_s = 7;
+  options_.origin.cache_fallback_background = std::chrono::seconds{-1};
+  options_.origin.peer_delay = std::chrono::seconds{2};
+  options_.origin.min_rate_bytes_per_s = 9;
+  options_.origin.ca_file = "ca.pem";
+  options_.caches.hosts = {"cache"};
+  options_.change.client_certificate = "c.pem";
+  EXPECT_EQ(run(), ExitCode::done);
+  const auto& engine = *fake_engine().opened;
+  EXPECT_EQ(engine.bandwidth, options_.origin.bandwidth);
+  EXPECT_EQ(engine.cache_fallback_background, std::chrono::seconds{-1});
+  EXPECT_FALSE(engine.cache_fallback_foreground);
+  EXPECT_EQ(engine.peer_delay, std::chrono::seconds{2});
+  EXPECT_EQ(engine.min_rate_bytes_per_s, 9U);
+  EXPECT_EQ(engine.ca_file, "ca.pem");
+  EXPECT_EQ(fake_job().added.at(0).caches, options_.caches);
+  ASSERT_EQ(fake_job().changes.size(), 1U);
+  EXPECT_EQ(fake_job().changes[0].client_certificate, (fs::current_path() / "c.pem").string());
+}
+
+TEST_F(GetCommand, ChangesNothingOfTheJobThatNobodyAskedFor) {
+  EXPECT_EQ(run(), ExitCode::done);
+  EXPECT_TRUE(fake_job().changes.empty());
+}
+
 TEST_F(GetCommand, WithoutPeersListensNowhere) {
   options_.use_peers = false;
   EXPECT_EQ(run(), ExitCode::done);

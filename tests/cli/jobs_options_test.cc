@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -51,6 +52,31 @@ TEST(JobsOptions, CreateTakesEveryOption) {
   EXPECT_EQ(create.jobs_max, 7u);
 }
 
+TEST(JobsOptions, RunTakesTheLimitsAndCachesOfGet) {
+  const auto run = jobs<JobsRun>({"run", "--limit-rate", "2MB", "--cache-host", "c1,c2",
+                                  "--cache-map", "http://a=http://b", "--cache-fallback-delay",
+                                  "never", "--ca-file", "ca.pem", "--peer-delay", "3"})
+                       .second;
+  EXPECT_EQ(run.origin.bandwidth.always.total_bytes_per_s, 2'000'000U);
+  EXPECT_EQ(run.caches.hosts, (std::vector<std::string>{"c1", "c2"}));
+  EXPECT_EQ(run.caches.maps, (std::vector<CacheMap>{{"http://a", "http://b"}}));
+  EXPECT_LT(run.origin.cache_fallback_foreground, std::chrono::seconds{0});
+  EXPECT_EQ(run.origin.ca_file, "ca.pem");
+  EXPECT_EQ(run.origin.peer_delay, std::chrono::seconds{3});
+}
+
+TEST(JobsOptions, SetTakesCertificatesAndRedirects) {
+  const auto change = jobs<JobsSet>({"set", "1b4e", "--client-cert", "/c", "--client-key", "/k",
+                                     "--allow-https-to-http"})
+                          .second.change;
+  EXPECT_EQ(change.client_certificate, "/c");
+  EXPECT_EQ(change.client_key, "/k");
+  EXPECT_EQ(change.allow_https_to_http_redirects, true);
+  EXPECT_EQ(jobs<JobsSet>({"set", "1b4e", "--refuse-https-to-http"})
+                .second.change.allow_https_to_http_redirects,
+            false);
+}
+
 TEST(JobsOptions, TheEqualsSignOfAQueryBelongsToTheUrl) {
   const auto create =
       jobs<JobsCreate>({"create", "--file", "http://h/f?sig=a=b", "--file", "f=g?h=i"}).second;
@@ -79,6 +105,17 @@ TEST(JobsOptions, AddFileTakesTheOptionsOfGetAndItsOwn) {
   EXPECT_FALSE(add.use_origin);
   EXPECT_TRUE(add.use_peers);
   EXPECT_TRUE(add.integrity_mandatory);
+}
+
+TEST(JobsOptions, DigestsAreTakenOnePerOption) {
+  const auto add = jobs<JobsAddFile>({"add-file", "--digest", "md5=00", "--sha256", "abc",
+                                      "--digest", "sha-1=11", "1b4e", "http://h/f"})
+                       .second;
+  EXPECT_EQ(add.id, "1b4e");
+  EXPECT_EQ(add.source, "http://h/f");
+  std::vector<std::string> digests = add.digests;
+  std::sort(digests.begin(), digests.end());
+  EXPECT_EQ(digests, (std::vector<std::string>{"md5=00", "sha-1=11", "sha-256=abc"}));
 }
 
 TEST(JobsOptions, ActionsTakeSeveralJobs) {

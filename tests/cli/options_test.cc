@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -123,14 +124,98 @@ TEST(Options, RefusesWhatCannotWork) {
   }
 }
 
+TEST(Options, GetTakesLimitsOfBandwidth) {
+  const BandwidthLimits limits =
+      get({"get", "s", "--limit-rate", "1.5MB", "--limit-percent", "80", "--limit-hours",
+           "mon-fri 08:00-18:00 10Mbit", "--limit-hours", "22:00-06:00 none"})
+          .origin.bandwidth;
+  EXPECT_EQ(limits.always.total_bytes_per_s, 1'500'000U);
+  EXPECT_EQ(limits.always.foreground.percent, 80U);
+  EXPECT_EQ(limits.always.background.percent, 80U);
+  ASSERT_EQ(limits.hours.size(), 2U);
+  EXPECT_EQ(limits.hours[0].rule.total_bytes_per_s, 1'250'000U);
+  EXPECT_EQ(limits.hours[1].rule, BandwidthRule{});
+}
+
+TEST(Options, GetTakesCachesOfTheSite) {
+  const GetOptions options =
+      get({"get", "s", "--cache-host", "a,b:81", "--cache-map", "http://h/x=http://c/y",
+           "--cache-map", "https://i/?a=b=https://c", "--cache-fallback-delay", "30,never"});
+  EXPECT_EQ(options.caches.hosts, (std::vector<std::string>{"a", "b:81"}));
+  EXPECT_EQ(options.caches.maps,
+            (std::vector<CacheMap>{{"http://h/x", "http://c/y"}, {"https://i/?a=b", "https://c"}}));
+  EXPECT_EQ(options.origin.cache_fallback_foreground, std::chrono::seconds{30});
+  EXPECT_LT(options.origin.cache_fallback_background, std::chrono::seconds{0});
+}
+
+TEST(Options, GetTakesHowOriginsAreReached) {
+  const GetOptions options =
+      get({"get", "s", "--proxy", "http://p:1", "--proxy-bypass", "a,b", "--client-cert", "c.pem",
+           "--client-key", "k.pem", "--ca-file", "ca.pem", "--allow-https-to-http", "--header",
+           "A: 1", "--peer-delay", "5", "--min-rate", "100kB"});
+  ASSERT_TRUE(options.change.proxy);
+  EXPECT_EQ(options.change.proxy->proxy, "http://p:1");
+  EXPECT_EQ(options.change.proxy->bypass, "a,b");
+  EXPECT_EQ(options.change.client_certificate, "c.pem");
+  EXPECT_EQ(options.change.client_key, "k.pem");
+  EXPECT_EQ(options.change.allow_https_to_http_redirects, true);
+  EXPECT_EQ(options.change.custom_headers, std::vector<std::string>{"A: 1"});
+  EXPECT_EQ(options.origin.ca_file, "ca.pem");
+  EXPECT_EQ(options.origin.peer_delay, std::chrono::seconds{5});
+  EXPECT_EQ(options.origin.min_rate_bytes_per_s, 100'000U);
+}
+
+TEST(Options, AWrongValueIsRefusedWithTheNameOfItsOption) {
+  const std::vector<std::pair<const char*, const char*>> wrong{{"--limit-rate", "fast"},
+                                                               {"--limit-percent", "0"},
+                                                               {"--limit-percent", "101"},
+                                                               {"--limit-hours", "always"},
+                                                               {"--cache-map", "http://a"},
+                                                               {"--cache-fallback-delay", "soon"},
+                                                               {"--cache-fallback-delay", "1,2,3"},
+                                                               {"--peer-delay", "-1"},
+                                                               {"--min-rate", "0"}};
+  for (const auto& [option, value] : wrong) {
+    const std::string message = usage_error({"get", "s", option, value});
+    EXPECT_NE(message.find(option), std::string::npos) << message;
+    EXPECT_NE(message.find(value), std::string::npos) << message;
+  }
+  EXPECT_NE(usage_error({"get", "s", "--proxy", "none", "--proxy-bypass", "h"}), "");
+  EXPECT_NE(usage_error({"get", "s", "--allow-https-to-http", "--refuse-https-to-http"}), "");
+}
+
 TEST(Options, ShowsVersionAndHelp) {
   EXPECT_EQ(shown({"--version"}), "lanward 1.2.3\n");
   EXPECT_NE(shown({"--help"}).find("publish"), std::string::npos);
   EXPECT_NE(shown({"--help"}).find("7  cancelled"), std::string::npos);
   const std::string get_help = shown({"get", "--help"});
-  for (const char* option :
-       {"--output", "--manifest", "--mirror", "--cache", "--listen", "--peer", "--tracker",
-        "--no-peers", "--no-cdn", "--no-origin", "--integrity-mandatory", "--share", "--json"}) {
+  for (const char* option : {"--output",
+                             "--manifest",
+                             "--mirror",
+                             "--cache",
+                             "--listen",
+                             "--peer",
+                             "--tracker",
+                             "--no-peers",
+                             "--no-cdn",
+                             "--no-origin",
+                             "--integrity-mandatory",
+                             "--sha256",
+                             "--digest",
+                             "--share",
+                             "--json",
+                             "--limit-rate",
+                             "--limit-percent",
+                             "--limit-hours",
+                             "--cache-host",
+                             "--cache-map",
+                             "--cache-fallback-delay",
+                             "--proxy",
+                             "--client-cert",
+                             "--client-key",
+                             "--ca-file",
+                             "--peer-delay",
+                             "--min-rate"}) {
     EXPECT_NE(get_help.find(option), std::string::npos) << option;
   }
   EXPECT_NE(shown({"publish", "--help"}).find("--url"), std::string::npos);

@@ -66,6 +66,38 @@ TEST_F(ReporterTest, HumanSummarySaysWhenNothingVouchesForTheBytes) {
   EXPECT_NE(out_.text().find("NOT verified"), std::string::npos);
 }
 
+TEST_F(ReporterTest, ADigestCountsAsVerifiedUnlessItCanBeForged) {
+  for (const auto& [digest, verified] :
+       {std::pair{"sha-256=00", true}, std::pair{"sha-512=00", true}, std::pair{"sha-1=00", false},
+        std::pair{"md5=00", false}}) {
+    Summary by_digest = summary();
+    by_digest.file.integrity = Integrity::digest;
+    by_digest.file.digest = digest;
+    Capture human;
+    make_human_reporter({human.stream(), err_.stream()})->delivered(by_digest);
+    EXPECT_EQ(human.text().find("accidents only") == std::string::npos, verified) << digest;
+    Capture program;
+    make_json_reporter({program.stream(), err_.stream()})->delivered(by_digest);
+    EXPECT_EQ(program.json_lines().at(0).at("verified"), verified) << digest;
+    EXPECT_EQ(program.json_lines().at(0).at("digest"), digest);
+  }
+}
+
+TEST_F(ReporterTest, TheFilesOfAMetalinkAreAllNamed) {
+  Summary several = summary();
+  several.others = {summary().file};
+  several.others[0].destination = "/d/other.iso";
+  make_human_reporter(streams())->delivered(several);
+  EXPECT_NE(out_.text().find("2 files: 200.0 MiB"), std::string::npos) << out_.text();
+  EXPECT_NE(out_.text().find("/d/disk.iso"), std::string::npos);
+  EXPECT_NE(out_.text().find("/d/other.iso"), std::string::npos);
+  Capture program;
+  make_json_reporter({program.stream(), err_.stream()})->delivered(several);
+  const json line = program.json_lines().at(0);
+  ASSERT_EQ(line.at("files").size(), 2u);
+  EXPECT_EQ(line.at("files")[1].at("file"), "/d/other.iso");
+}
+
 TEST_F(ReporterTest, PlainOutputRepeatsNoState) {
   const auto reporter = make_human_reporter(streams());
   reporter->state(JobState::connecting, {});
@@ -131,7 +163,7 @@ TEST_F(ReporterTest, JsonEventsHaveTheDocumentedFields) {
   EXPECT_EQ(lines[1], json::parse(R"({"event":"state","state":"transient_error",
                                       "error":{"code":"network","message":"down"}})"));
   EXPECT_EQ(lines[2], json::parse(R"({"event":"note","message":"no manifest",
-                                      "integrity":"transport"})"));
+                                      "integrity":"transport","digest":null})"));
   EXPECT_EQ(lines[3].at("size"), nullptr);
   EXPECT_EQ(lines[4], json::parse(R"({"event":"progress","state":"transferring","size":104857600,
       "done":52428800,"cached":10485760,"bytes_from_origin":31457280,"bytes_from_peers":65011712,
@@ -140,7 +172,7 @@ TEST_F(ReporterTest, JsonEventsHaveTheDocumentedFields) {
   lines[5].erase("sources");
   EXPECT_EQ(lines[5], json::parse(R"({"event":"summary","file":"/d/disk.iso","size":104857600,
       "seconds":2.0,"bytes_from_origin":31457280,"bytes_from_peers":65011712,"wasted":2097152,
-      "cached":10485760,"integrity":"manifest","verified":true})"));
+      "cached":10485760,"integrity":"manifest","verified":true,"digest":null,"files":[]})"));
   EXPECT_EQ(source, json::parse(R"({"kind":"peer","name":"10.0.0.2:1","received":20971520,
                                     "wasted":2097152,"served":5,"banned":true})"));
   EXPECT_EQ(lines[6].at("seconds"), nullptr);

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "cdn/digest_fields.h"
 #include "cdn/header_facts.h"
 #include "cdn/reply_rules.h"
 #include "cdn/url.h"
@@ -37,6 +38,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view block{reinterpret_cast<const char*>(data), size};
   const auto reply = lanward::cdn::parse_reply_headers(block, {});
   require(reply.links.size() <= lanward::cdn::kLinksMax);
+  require(reply.challenges.size() <= lanward::cdn::kChallengesMax);
+  for (const auto* digests : {&reply.file_digests, &reply.body_digests}) {
+    require(digests->size() <= lanward::cdn::kDigestsMax);
+    for (const auto& digest : *digests) {
+      require(digest.bytes.size() == lanward::core::size_of(digest.algorithm));
+      const auto again =
+          lanward::core::parse_digest(lanward::core::to_string(digest), digest.source);
+      require(again && *again == digest);
+    }
+  }
   if (reply.retry_after) require(*reply.retry_after <= lanward::cdn::kRetryAfterMax);
   judge(reply, false);
   judge(reply, true);

@@ -79,7 +79,7 @@ class JobTest : public ::testing::Test {
   }
   FileSpec spec() {
     return {.source = kUrl,
-            .urls = {kUrl},
+            .urls = {{.url = kUrl}},
             .destination = "/out/file",
             .manifest = manifest(),
             .manifest_url = {},
@@ -134,7 +134,7 @@ TEST_F(JobTest, WalksThroughItsStatesToAcknowledged) {
   EXPECT_EQ(job_->state(), JobState::transferred);
   EXPECT_TRUE(store_.delivered.empty()) << "nothing at the destination before complete()";
   ASSERT_TRUE(*finish(&Job::complete));
-  EXPECT_EQ(states_, (std::vector{JobState::connecting, JobState::transferring,
+  EXPECT_EQ(states_, (std::vector{JobState::queued, JobState::connecting, JobState::transferring,
                                   JobState::transferred, JobState::acknowledged}));
   EXPECT_EQ(store_.delivered.count("/out/file"), 1U);
   EXPECT_EQ(store_.closes, 1);
@@ -215,7 +215,7 @@ TEST_F(JobTest, FindsTheManifestBesideTheFile) {
 TEST_F(JobTest, WithoutAManifestItIsHttpOnlyAndSaysSo) {
   FileSpec file = spec();
   file.manifest.reset();
-  file.urls.push_back("http://mirror/file");
+  file.urls.push_back({.url = "http://mirror/file"});
   start(std::move(file));
   core::OriginFacts facts;
   facts.url = kUrl;

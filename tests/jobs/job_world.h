@@ -15,6 +15,7 @@
 #include "engine/core/merkle.h"
 #include "engine/core/metainfo.h"
 #include "engine/jobs/engine.h"
+#include "engine/store/digest.h"
 #include "engine/store/sha256.h"
 #include "tests/support/fake_journal.h"
 #include "tests/support/fake_loop.h"
@@ -47,7 +48,7 @@ inline std::string url_of(std::uint8_t n) { return "http://cdn/" + std::to_strin
 // A file of content number `n` with its manifest at hand.
 inline FileSpec file_of(std::uint8_t n, const std::string& destination) {
   return {.source = url_of(n),
-          .urls = {url_of(n)},
+          .urls = {{.url = url_of(n)}},
           .destination = destination,
           .manifest = manifest_of(n),
           .manifest_url = {},
@@ -98,7 +99,9 @@ class JobWorld {
                          .store = store,
                          .swarm = &swarm,
                          .sha256 = &store::sha256,
-                         .journal = &journal},
+                         .journal = &journal,
+                         .hasher = &store::make_hasher,
+                         .metalink = metalink},
                    settings, core::Seed{++seed_});
     engine->restore(journal.records());
     loop.run();
@@ -210,7 +213,8 @@ class JobWorld {
   testing::FakeSwarm swarm;
   testing::FakeJournal journal;
   EngineSettings settings;
-  std::vector<JobEvent> events;  // of jobs made here; a restart ends them
+  std::vector<JobEvent> events;         // of jobs made here; a restart ends them
+  core::MetalinkFn metalink = nullptr;  // of engines started from now on
   std::optional<Engine> engine;
 
  private:

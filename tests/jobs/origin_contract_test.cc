@@ -49,12 +49,15 @@ class FakeOriginWorld final : public OriginWorld {
 };
 
 // The fake serves a range in full or not at all, and knows nothing of the file.
-constexpr std::array<std::string_view, 5> kBeyondTheFake{
+constexpr std::array<std::string_view, 8> kBeyondTheFake{
     "ARangeCancelledOnItsWayGivesNoFactAndNoByteAfterwards",
     "DestroyingTheClientStopsARangeOnItsWay",
     "AFullSinkPausesTheRangeUntilItIsContinued",
     "ASinkThatClosesOnTheWayFailsTheRequestOnOurSide",
     "AnotherFileThanExpectedHasChanged",
+    "ALimitHoldsForAllRangesOfAClientTogether",
+    "ALimitThatIsLiftedFreesARangeOnItsWay",
+    "ALowerLimitReachesARangeOnItsWay",
 };
 
 std::unique_ptr<OriginWorld> make_fake_world() {

@@ -52,7 +52,10 @@ inline ports::JobRecord full_record(std::uint8_t n) {
                   std::chrono::seconds(7),
                   {ProxySettings::Usage::use, "http://proxy.test:8080", "a.test,b.test"},
                   {"X-One: 1", "X-Two: 2"},
-                  CostPolicy::standard};
+                  CostPolicy::standard,
+                  "/etc/client.pem",
+                  "/etc/client.key",
+                  true};
   r.times = {at_microseconds(1'700'000'000'000'001), at_microseconds(1'700'000'000'000'002),
              at_microseconds(1'700'000'000'000'003)};
   r.order = 100U + n;
@@ -67,6 +70,7 @@ inline ports::JobRecord full_record(std::uint8_t n) {
   file.request.ranges = {{0, 5}, {5, 10}, {100, ByteRange::kToEnd}};
   file.request.manifest = "https://origin.test/1.torrent";
   file.request.mirrors = {"https://mirror.test/1", "https://mirror.test/one"};
+  file.request.caches = {{"cache.test", "[::1]:3128"}, {{"http://a.test/", "http://b.test/a/"}}};
   file.request.peers = {"10.0.0.1:6881"};
   file.request.trackers = {"udp://tracker.test:1"};
   file.request.use_origin = false;
@@ -78,6 +82,13 @@ inline ports::JobRecord full_record(std::uint8_t n) {
   file.piece_bytes = 1 << 20;
   file.transferred = true;
   file.completed = true;
+  file.digests = {{core::DigestAlgorithm::md5, std::vector<std::uint8_t>(16, 1), "the caller"},
+                  {core::DigestAlgorithm::sha512, std::vector<std::uint8_t>(64, 2), "Metalink x"}};
+  file.demanded_size = core::ByteCount{5'000'000'000'000};
+  file.found_urls = {{.url = "http://found.test/1", .priority = 999'999}};
+  file.offered_manifests = {"http://found.test/1.torrent"};
+  file.metalink_url = "http://found.test/1.meta4";
+  file.digest = file.digests[1];
   return r;
 }
 

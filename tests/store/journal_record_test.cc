@@ -27,10 +27,17 @@ void expect_same_file(const ports::FileRecord& a, const ports::FileRecord& b) {
   EXPECT_EQ(a.request.integrity_mandatory, b.request.integrity_mandatory);
   EXPECT_EQ(a.request.share_after_complete, b.request.share_after_complete);
   EXPECT_EQ(a.content, b.content);
+  EXPECT_EQ(a.request.caches, b.request.caches);
   EXPECT_EQ(a.size_bytes, b.size_bytes);
   EXPECT_EQ(a.piece_bytes, b.piece_bytes);
   EXPECT_EQ(a.transferred, b.transferred);
   EXPECT_EQ(a.completed, b.completed);
+  EXPECT_EQ(a.digests, b.digests);
+  EXPECT_EQ(a.demanded_size, b.demanded_size);
+  EXPECT_EQ(a.found_urls, b.found_urls);
+  EXPECT_EQ(a.offered_manifests, b.offered_manifests);
+  EXPECT_EQ(a.metalink_url, b.metalink_url);
+  EXPECT_EQ(a.digest, b.digest);
 }
 
 TEST(JobRecord, ComesBackAsItWasWritten) {
@@ -53,6 +60,9 @@ TEST(JobRecord, ComesBackAsItWasWritten) {
   EXPECT_EQ(a.properties.proxy, b.properties.proxy);
   EXPECT_EQ(a.properties.custom_headers, b.properties.custom_headers);
   EXPECT_EQ(a.properties.cost, b.properties.cost);
+  EXPECT_EQ(a.properties.client_certificate, b.properties.client_certificate);
+  EXPECT_EQ(a.properties.client_key, b.properties.client_key);
+  EXPECT_EQ(a.properties.allow_https_to_http_redirects, b.properties.allow_https_to_http_redirects);
   EXPECT_EQ(a.times.created, b.times.created);
   EXPECT_EQ(a.times.modified, b.times.modified);
   EXPECT_EQ(a.times.transferred, b.times.transferred);
@@ -76,6 +86,22 @@ TEST(JobRecord, KeepsWhatIsNotSetUnset) {
   EXPECT_FALSE(decoded->times.transferred);
   EXPECT_EQ(decoded->files[0].content, core::Digest{});
   EXPECT_TRUE(decoded->files[0].request.use_peers);
+}
+
+TEST(JobRecord, ADigestThatIsNoneIsRefused) {
+  const std::vector<core::ExpectedDigest> bad = {
+      {core::DigestAlgorithm::sha256, std::vector<std::uint8_t>(31, 1), "s"},
+      {static_cast<core::DigestAlgorithm>(4), std::vector<std::uint8_t>(32, 1), "s"},
+      {core::DigestAlgorithm::md5, std::vector<std::uint8_t>(16, 1), std::string(100'000, 's')}};
+  for (const core::ExpectedDigest& digest : bad) {
+    JobRecord record = full_record(1);
+    record.files[1].digests = {digest};
+    EXPECT_FALSE(store::check(record));
+    EXPECT_FALSE(decode(store::encode(record)));
+    record = full_record(1);
+    record.files[1].digest = digest;
+    EXPECT_FALSE(decode(store::encode(record)));
+  }
 }
 
 TEST(JobRecord, EveryErrorCodeSurvives) {
@@ -109,6 +135,11 @@ const Wrong kWrong[] = {
     {"the display name is longer", [](JobRecord& r) { r.properties.display_name.resize(257); }},
     {"a header is more than one line",
      [](JobRecord& r) { r.properties.custom_headers = {"A: 1\r\nB: 2"}; }},
+    {"the client key is longer", [](JobRecord& r) { r.properties.client_key.resize(5000, 'k'); }},
+    {"cache maps",
+     [](JobRecord& r) {
+       r.files[1].request.caches.maps = {{std::string("a\0", 2), "b"}};
+     }},
     {"the headers are longer",
      [](JobRecord& r) { r.properties.custom_headers = {std::string(17'000, 'x')}; }},
     {"the minimum retry delay is -1 s",
@@ -210,7 +241,20 @@ std::string from_hex(const std::string& hex) {
 TEST(JobRecord, ReadsWhatTheFirstVersionWrote) {
   const auto decoded = decode(from_hex(kFirstForm));
   ASSERT_TRUE(decoded) << decoded.error().message;
-  EXPECT_EQ(store::encode(*decoded), store::encode(full_record(3)));
+  JobRecord known = full_record(3);
+  // What that version did not know.
+  known.properties.client_certificate = {};
+  known.properties.client_key = {};
+  known.properties.allow_https_to_http_redirects = {};
+  ports::FileRecord& file = known.files[1];
+  file.request.caches = {};
+  file.digests = {};
+  file.demanded_size = {};
+  file.found_urls = {};
+  file.offered_manifests = {};
+  file.metalink_url = {};
+  file.digest = {};
+  EXPECT_EQ(store::encode(*decoded), store::encode(known));
 }
 
 }  // namespace

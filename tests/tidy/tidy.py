@@ -27,7 +27,7 @@ INCLUDE_TABLE = {
     "engine/jobs": (("lanward/", CORE, PORTS, "engine/jobs/"), (), False),
     "engine/store": (VALUES + (CORE, PORTS, "engine/store/"), ("sqlite3.h", "openssl/"), True),
     "peer": (VALUES + (CORE, PORTS, "peer/"), ("libtorrent/", "boost/", "openssl/"), True),
-    "cdn": (VALUES + (CORE, PORTS, "cdn/"), ("curl/",), True),
+    "cdn": (VALUES + (CORE, PORTS, "cdn/"), ("curl/", "pugixml.hpp"), True),
     "api": (("lanward/", "api/"), ("CLI/", "fmt/", "nlohmann/", "boost/"), True),
     # Wires every part; with the simulator's main the only place that knows them.
     "api/host": (EVERYTHING[:4] + ("api/",), ("boost/", "fmt/"), True),

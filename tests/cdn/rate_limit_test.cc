@@ -108,8 +108,8 @@ TEST_F(RateLimit, GivesEveryRangeItsTurn) {
 TEST_F(RateLimit, DoesNotReachADestroyedOrCancelledRange) {
   client_->set_rate_limit(kCrawl);
   const auto first = fetch(*client_, 1, "/file");
-  const auto second = fetch(*client_, 2, "/file");
   ASSERT_TRUE(first->wait_for_bytes(1));
+  const auto second = fetch(*client_, 2, "/file");
   client_->cancel(core::RequestId{1});
   EXPECT_TRUE(first->destroyed());
   client_->set_rate_limit({});

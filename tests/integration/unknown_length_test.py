@@ -71,7 +71,8 @@ class UnknownLength(LanwardTest):
     def test_the_file_arrives_and_the_status_says_why_it_is_slow(self):
         get = self.get(self.url, self.output, "--no-peers")
         self.check(get)
-        self.assertIn("does not tell the length", get.summary["note"])
+        self.assertTrue(get.find("note", lambda e: "does not tell the length" in e["message"]),
+                        get.story())
         self.assertEqual(self.server.bodies, 2)  # the probe and the file
 
     def test_an_empty_file(self):

@@ -84,19 +84,25 @@ Result<void> Index::connect() {
                       ", this program knows version " + std::to_string(kSchemaVersion) +
                       ": use a newer lanward or another cache directory");
     }
-    if (code == SQLITE_OK) code = prepare_schema();
+    if (code == SQLITE_OK) code = prepare_schema(version == 0);
     if (code == SQLITE_OK) return {};
     if (!is_damage(code) || retried) return failure("open", code);
     if (auto moved = move_aside(); !moved) return moved;
   }
 }
 
-int Index::prepare_schema() {
+int Index::prepare_schema(bool is_new) {
+  // An empty index needs no disk to wait for it: one that a power loss spoils says nothing that is
+  // lost, and is replaced.
+  if (is_new) {
+    if (const int code = execute(db_, "PRAGMA synchronous=OFF"); code != SQLITE_OK) return code;
+  }
   if (const int code = execute(db_, "PRAGMA journal_mode=WAL"); code != SQLITE_OK) return code;
+  if (is_new) {
+    if (const int code = execute(db_, kSchema); code != SQLITE_OK) return code;
+  }
   if (const int code = execute(db_, "PRAGMA synchronous=NORMAL"); code != SQLITE_OK) return code;
-  Statement version(db_, "PRAGMA user_version");
-  if (const int code = version.step(); code != SQLITE_ROW) return code;
-  if (version.integer(0) == 0) return execute(db_, kSchema);
+  if (is_new) return SQLITE_OK;
   Statement check(db_, "PRAGMA quick_check(1)");
   if (const int code = check.step(); code != SQLITE_ROW) return code;
   return check.text(0) == "ok" ? SQLITE_OK : SQLITE_CORRUPT;

@@ -60,7 +60,7 @@ class Index {
   template <class Action>
   Result<void> run(const char* what, const Action& action);
   [[nodiscard]] Result<void> connect();
-  int prepare_schema();
+  int prepare_schema(bool is_new);
   void disconnect();
   [[nodiscard]] Result<void> move_aside();
   [[nodiscard]] tl::unexpected<Error> failure(const char* what, int code) const;

@@ -121,6 +121,14 @@ class FakeContent final : public ports::ContentStore {
 
 class FakeStore final : public ports::PieceStore {
  public:
+  FakeStore() = default;
+  // Work that is still held refers to its content, which holds it.
+  ~FakeStore() override {
+    for (const auto& made : contents_) {
+      if (const auto content = made.lock()) content->work.clear();
+    }
+  }
+
   void open(const core::Content& content, ports::FactSink facts, Opened done) override {
     ++opens;
     if (open_error) return done(tl::unexpected(*open_error));
@@ -136,6 +144,7 @@ class FakeStore final : public ports::PieceStore {
     opened->hold_work = hold_work;
     ids_[opened.get()] = content.id;
     latest = opened;
+    contents_.push_back(opened);
     answer([opened, done = std::move(done)]() mutable {
       done(std::shared_ptr<ports::ContentStore>(opened));
     });
@@ -277,6 +286,7 @@ class FakeStore final : public ports::PieceStore {
   std::map<const ports::ContentStore*, core::Digest> ids_;  // of the open ones
   std::set<const ports::ContentStore*> given_away_;         // forgotten when they are closed
   std::deque<ports::Task> held_answers_;
+  std::vector<std::weak_ptr<FakeContent>> contents_;  // every one that was opened
 };
 
 }  // namespace lanward::testing

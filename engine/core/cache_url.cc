@@ -196,11 +196,14 @@ std::string mapped_url(std::string_view text, const CacheMap& map) {
   const std::string url = with_lower_place(text.substr(0, text.find('#')));
   const std::string prefix = with_lower_place(map.prefix);
   if (prefix.empty() || !url.starts_with(prefix)) return {};
-  const std::string_view rest = std::string_view(url).substr(prefix.size());
+  std::string_view rest = std::string_view(url).substr(prefix.size());
   if (!prefix.ends_with('/') && !rest.empty() && rest.front() != '/' && rest.front() != '?') {
     return {};
   }
+  // One slash where the two meet: without it the rest would become part of a host's name.
   std::string out = map.cache_prefix;
+  if (prefix.ends_with('/') && !out.ends_with('/')) out += '/';
+  if (out.ends_with('/') && rest.starts_with('/')) rest.remove_prefix(1);
   out += rest;
   return out.size() <= kUrlBytesMax ? out : std::string();
 }

@@ -160,5 +160,13 @@ TEST(WithCaches, NoUrlIsAskedTwice) {
                                       "http://c/f?cacheHostOrigin=m", "http://a/f", "http://m/f"}));
 }
 
+TEST(CacheMap, PrefixesMeetWithOneSlash) {
+  const std::string url = "http://cdn.example/a/f?x";
+  EXPECT_EQ(mapped_url(url, {"http://cdn.example/", "https://cache"}), "https://cache/a/f?x");
+  EXPECT_EQ(mapped_url(url, {"http://cdn.example", "https://cache/"}), "https://cache/a/f?x");
+  EXPECT_EQ(mapped_url(url, {"http://cdn.example/a/", "https://cache/b/"}), "https://cache/b/f?x");
+  EXPECT_EQ(mapped_url(url, {"http://cdn.example", "https://cache"}), "https://cache/a/f?x");
+}
+
 }  // namespace
 }  // namespace lanward::core

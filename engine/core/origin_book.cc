@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/core/failure.h"
+
 namespace lanward::core {
 namespace {
 
@@ -12,23 +14,6 @@ namespace {
 constexpr Duration kAwayMin = std::chrono::seconds{2};
 // Requests that run for this long tell how fast their origin is: the window of its meter.
 constexpr Duration kMeasureTime = std::chrono::seconds{1};
-
-Error error_of(const Failure& failure) {
-  switch (failure.kind) {
-    case FailureClass::transient:
-    case FailureClass::rate_limited:
-      return {ErrorCode::network, failure.message};
-    case FailureClass::permanent:
-    case FailureClass::protocol:
-      return {ErrorCode::origin_rejected, failure.message};
-    case FailureClass::changed:
-      return {ErrorCode::content_changed, failure.message};
-    case FailureClass::no_ranges:
-    case FailureClass::local:
-      break;
-  }
-  return {ErrorCode::internal, failure.message};
-}
 
 }  // namespace
 

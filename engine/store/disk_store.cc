@@ -182,6 +182,13 @@ Result<void> DiskStore::adopt_now(DiskSpool& spool, const core::Content& content
   // From here to the row's saving the file has a record that is not its own, or none: its inode is
   // another, so nothing is believed of it.
   if (auto moved = spool.move_to(path); !moved) return moved;
+  Result<void> recorded = record_adopted(path, content);
+  // Nobody would find it, so nobody would ever remove it.
+  if (!recorded) ::unlink(path.c_str());
+  return recorded;
+}
+
+Result<void> DiskStore::record_adopted(const std::string& path, const core::Content& content) {
   auto file = DataFile::open(path);
   if (!file) return tl::unexpected(std::move(file.error()));
   const auto found = (*file)->facts();

@@ -74,6 +74,7 @@ class DiskStore final : public ports::PieceStore {
   [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> open_now(const core::Content& content,
                                                                       ports::FactSink facts);
   [[nodiscard]] Result<void> adopt_now(DiskSpool& spool, const core::Content& content);
+  [[nodiscard]] Result<void> record_adopted(const std::string& path, const core::Content& content);
   [[nodiscard]] Result<void> deliver_now(DiskContent& content, const Target& target,
                                          ports::Delivery how,
                                          const std::vector<core::ByteSpan>& parts);

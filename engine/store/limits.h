@@ -37,6 +37,10 @@ inline constexpr std::uint64_t kSyncBytes = 256 * core::kMiB;
 inline constexpr std::chrono::milliseconds kCommitInterval{100};
 inline constexpr std::chrono::milliseconds kSyncInterval{1000};
 
+// A file of unknown length: what a manifest can describe, 2^21 pieces of 8 MiB. Only a server that
+// never ends sends more.
+inline constexpr std::uint64_t kSpoolBytesMax = std::uint64_t{16} << 40U;
+
 // Threads for opening, closing, delivering and purging: one long copy must not hold up the rest.
 inline constexpr unsigned kServiceThreads = 3;
 inline constexpr unsigned kWorkersMin = 2;

@@ -28,10 +28,10 @@ class DiskSpool::Sink final : public ports::RangeSink {
   const std::uint64_t turn_;
 };
 
-Result<std::shared_ptr<DiskSpool>> DiskSpool::create(std::string path) {
+Result<std::shared_ptr<DiskSpool>> DiskSpool::create(std::string path, std::uint64_t bytes_max) {
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd) return tl::unexpected(system_error(errno, "cannot create " + path));
-  return std::make_shared<DiskSpool>(std::move(path), std::move(fd));
+  return std::make_shared<DiskSpool>(std::move(path), bytes_max, std::move(fd));
 }
 
 DiskSpool::~DiskSpool() {
@@ -55,6 +55,12 @@ std::unique_ptr<ports::RangeSink> DiskSpool::restart() {
 bool DiskSpool::write(std::uint64_t turn, std::span<const std::byte> bytes) {
   const std::lock_guard lock(mutex_);
   if (turn != turn_ || failed_) return false;
+  if (bytes.size() > bytes_max_ - size_) {
+    failed_ =
+        Error{ErrorCode::unsupported, "the file has more than the " + std::to_string(bytes_max_) +
+                                          " bytes that a file may have"};
+    return false;
+  }
   hasher_->update(bytes);
   while (!bytes.empty()) {
     const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(size_));

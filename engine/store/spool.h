@@ -12,6 +12,7 @@
 
 #include "engine/core/digest.h"
 #include "engine/ports/content_store.h"
+#include "engine/store/limits.h"
 #include "engine/store/unique_fd.h"
 
 namespace lanward::store {
@@ -20,9 +21,11 @@ namespace lanward::store {
 // server that sends without a length makes them, and nobody waits for a piece.
 class DiskSpool final : public ports::Spool, public std::enable_shared_from_this<DiskSpool> {
  public:
-  // Makes the file; nothing may be at `path`.
-  [[nodiscard]] static Result<std::shared_ptr<DiskSpool>> create(std::string path);
-  DiskSpool(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  // Makes the file, which takes up to `bytes_max`; nothing may be at `path`.
+  [[nodiscard]] static Result<std::shared_ptr<DiskSpool>> create(
+      std::string path, std::uint64_t bytes_max = kSpoolBytesMax);
+  DiskSpool(std::string path, std::uint64_t bytes_max, UniqueFd fd)
+      : path_(std::move(path)), bytes_max_(bytes_max), fd_(std::move(fd)) {}
   // Removes the file unless it was moved.
   ~DiskSpool() override;
 
@@ -39,6 +42,7 @@ class DiskSpool final : public ports::Spool, public std::enable_shared_from_this
   [[nodiscard]] bool write(std::uint64_t turn, std::span<const std::byte> bytes);
 
   const std::string path_;
+  const std::uint64_t bytes_max_;
   const UniqueFd fd_;
   std::mutex mutex_;        // guards what follows
   std::uint64_t turn_ = 0;  // of the sink that may write

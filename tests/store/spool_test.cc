@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/core/piece_layout.h"
+#include "engine/store/spool.h"
 #include "tests/store/store_fixture.h"
 
 namespace lanward::test {
@@ -159,6 +160,20 @@ TEST_F(SpoolTest, ASpoolOfAnotherSizeThanTheContentIsRefused) {
   const auto adopted = adopt(place, file.content);
   ASSERT_FALSE(adopted);
   EXPECT_EQ(adopted.error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(files_in("data"), 0U) << "what has no record is removed by nobody";
+}
+
+TEST_F(SpoolTest, ABodyWithoutEndIsStoppedAtTheBound) {
+  const std::vector<std::byte> bytes(600);
+  const auto place = store::DiskSpool::create(dir_.path("spool"), 1000);
+  ASSERT_TRUE(place) << place.error().message;
+  const auto sink = (*place)->restart();
+  EXPECT_EQ(sink->accept(bytes), Accept::taken);
+  EXPECT_EQ(sink->accept(bytes), Accept::closed);
+  const auto sum = (*place)->sum();
+  ASSERT_FALSE(sum);
+  EXPECT_EQ(sum.error().code, ErrorCode::unsupported);
+  EXPECT_NE(sum.error().message.find("1000"), std::string::npos);
 }
 
 TEST_F(SpoolTest, AContentThatIsOpenIsNotReplaced) {

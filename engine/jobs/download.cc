@@ -184,9 +184,11 @@ std::vector<core::OriginSpec> Download::list_origins() {
   }
   std::vector<core::OriginSpec> origins;
   for (core::SourceUrl& source : core::with_caches(plan_.urls, plan_.caches, kOriginsMax)) {
-    // What a cache passes on is known by the validator only, if there is no manifest.
-    const bool validated = source.original == plan_.validated_url;
+    // What a cache passes on is known by the validator only, if there is no manifest. With one its
+    // pieces are, and a cache that was filled by other means may have validators of its own.
     const bool cache = source.spec.price == core::PriceClass::cache_host;
+    const bool validated =
+        source.original == plan_.validated_url && !(cache && plan_.manifest.has_value());
     if (cache && !plan_.manifest && (!validated || plan_.validator.empty())) continue;
     SourceRecord& record = sources_[core::SourceId{static_cast<std::uint32_t>(origins.size())}];
     record.name = source.spec.url;

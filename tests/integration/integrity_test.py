@@ -69,19 +69,20 @@ class WrongBytes(LanwardTest):
         self.assertEqual(got["bytes_from_origin"], 0)
 
     def test_a_mirror_that_lies_is_dropped_for_one_that_does_not(self):
-        origin = self.start_origin()
+        # The honest one is so slow that the other is asked too, and every piece of that is wrong.
+        origin, mirror = self.start_origin(), self.start_origin("mirror", rate=MIB)
         published = self.publish(origin, 16 * MIB)
-        honest = origin.www / "honest.img"
+        honest = mirror.www / "honest.img"
         honest.write_bytes(published.path.read_bytes())
-        flip_byte(published.path, 100)
-        flip_byte(published.path, 9 * MIB)
+        for position in range(0, published.size, 64 * KIB):
+            flip_byte(published.path, position)
         output = self.root / "copy.img"
         summary = self.get(published.url, output, "--no-peers", "--mirror",
-                           origin.url("honest.img")).summary
+                           mirror.url("honest.img")).summary
         self.check_delivered(published, output, summary)
         self.assertGreater(summary["wasted"], 0)
         banned = {s["name"]: s["banned"] for s in summary["sources"]}
-        self.assertEqual(banned, {published.url: True, origin.url("honest.img"): False})
+        self.assertEqual(banned, {published.url: True, mirror.url("honest.img"): False})
 
     def test_a_file_replaced_in_the_middle_never_mixes_with_the_old_one(self):
         origin = self.start_origin(rate=MIB)

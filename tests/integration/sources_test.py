@@ -1,6 +1,7 @@
 """How fast an origin is asked, and caches of the site that are asked before it."""
 
 import http.server
+import os
 import re
 import shutil
 import socket
@@ -171,7 +172,8 @@ class CacheHosts(LanwardTest):
         origin, mirror = self.start_origin(), self.start_origin("mirror")
         published = self.publish(origin, 4 * MIB)
         (mirror.www / "cdn").mkdir()
-        shutil.copy(published.path, mirror.www / "cdn")
+        copy = shutil.copy(published.path, mirror.www / "cdn")
+        os.utime(copy, (1, 1))  # it has another ETag and Last-Modified than the origin's
         output = self.root / "copy.img"
         process = self.get(published.url, output, "--no-peers", "--cache-map",
                            f"{origin.url('')}={mirror.url('cdn/')}")

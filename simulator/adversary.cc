@@ -79,6 +79,9 @@ void AdversaryActor::on_fact(const core::Event& event) {
                  [this](const core::PeersHavePieces& f) {
                    for (const core::PeerHasPiece& each : f.news) seen_.insert(each.piece);
                  },
+                 [this](const core::PeersReport& f) {
+                   for (const core::PeerHasPiece& each : f.news) seen_.insert(each.piece);
+                 },
                  [](const auto&) {},
              },
              event);

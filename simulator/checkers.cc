@@ -501,6 +501,21 @@ void MachineChecker::drop_claims() { close_claims(site_.layout_.all(), 0, true);
 
 // ---- facts -------------------------------------------------------------------------------------
 
+void MachineChecker::received(const core::PeerProgressed& total) {
+  std::uint64_t& known = peer_bytes_[total.peer];
+  if (total.received.value > known) byte();
+  known = total.received.value;
+}
+
+void MachineChecker::verified(core::PieceIndex piece) {
+  if (fresh_at_ != site_.queue_.now()) fresh_.clear();
+  fresh_at_ = site_.queue_.now();
+  fresh_.push_back(piece);
+  if (have_.insert(piece) && !gone_) site_.count_holder(piece, true);
+  close_claims({piece, piece + 1}, 0, true);
+  byte();
+}
+
 void MachineChecker::on_fact(const core::Event& event) {
   std::visit(core::Overloaded{
                  [this](const core::RangeProgressed& f) { progressed(f.request, f.end); },
@@ -517,19 +532,12 @@ void MachineChecker::on_fact(const core::Event& event) {
                    // Nobody is left to be told what becomes of them.
                    if (peers_.empty()) drop_claims();
                  },
-                 [this](const core::PeerProgressed& f) {
-                   std::uint64_t& known = peer_bytes_[f.peer];
-                   if (f.received.value > known) byte();
-                   known = f.received.value;
+                 [this](const core::PeerProgressed& f) { received(f); },
+                 [this](const core::PeersReport& f) {
+                   for (const core::PeerHasPiece& each : f.brought) verified(each.piece);
+                   for (const core::PeerProgressed& each : f.totals) received(each);
                  },
-                 [this](const core::PieceVerified& f) {
-                   if (fresh_at_ != site_.queue_.now()) fresh_.clear();
-                   fresh_at_ = site_.queue_.now();
-                   fresh_.push_back(f.piece);
-                   if (have_.insert(f.piece) && !gone_) site_.count_holder(f.piece, true);
-                   close_claims({f.piece, f.piece + 1}, 0, true);
-                   byte();
-                 },
+                 [this](const core::PieceVerified& f) { verified(f.piece); },
                  [](const auto&) {},
              },
              event);

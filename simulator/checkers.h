@@ -156,6 +156,8 @@ class MachineChecker {
   };
 
   void byte();
+  void received(const core::PeerProgressed& total);
+  void verified(core::PieceIndex piece);
   void note_stall(core::Instant now);
   void check_new(const core::ByteSpan& span);
   void check_settled(core::PieceSpan pieces);

@@ -92,6 +92,7 @@ std::uint32_t Network::begin(std::span<const LinkId> path, core::ByteCount bytes
     spare = std::min(spare, link.capacity - std::min(link.capacity, link.used));
   }
   flow.bytes = bytes.value;
+  flow.done = 0;
   flow.left = Volume{bytes.value} * kVolumePerByte;
   flow.settled = queue_.now();
   flow.finish = kNever;
@@ -136,6 +137,7 @@ void Network::release(std::uint32_t slot) {
     link.flows[flow.place[i]] = moved;
     link.flows.pop_back();
     link.used -= flow.rate;
+    link.carried += flow.done;
     Flow& other = flows_[moved];
     for (std::uint32_t k = 0; k < other.path_length; ++k) {
       if (other.path[k] == flow.path[i]) other.place[k] = flow.place[i];
@@ -153,7 +155,7 @@ core::ByteCount Network::stop(FlowId flow_id) {
   Flow* flow = find(flow_id);
   if (flow == nullptr) return core::ByteCount{0};
   const core::ByteCount bytes = passed(flow_id);
-  account(*flow, bytes.value);
+  flow->done += bytes.value;
   release(static_cast<std::uint32_t>(flow - flows_.data()));
   return bytes;
 }
@@ -178,11 +180,9 @@ core::ByteRate Network::load(LinkId link) {
 }
 
 core::ByteCount Network::carried(LinkId link) const {
-  return core::ByteCount{links_[link.value].carried};
-}
-
-void Network::account(const Flow& flow, std::uint64_t bytes) {
-  for (std::uint32_t i = 0; i < flow.path_length; ++i) links_[flow.path[i].value].carried += bytes;
+  std::uint64_t bytes = links_[link.value].carried;
+  for (const std::uint32_t slot : links_[link.value].flows) bytes += flows_[slot].done;
+  return core::ByteCount{bytes};
 }
 
 Network::Volume Network::moved(const Flow& flow) const {
@@ -227,7 +227,7 @@ void Network::fire(std::uint64_t tag) {
 void Network::pass(std::uint32_t slot) {
   Flow* flow = &flows_[slot];
   const FlowId id = id_of(slot, *flow);
-  account(*flow, flow->bytes);
+  flow->done += flow->bytes;
   flow->settled = queue_.now();
   flow->left = 0;
   flow->bytes = 0;

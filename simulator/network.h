@@ -96,6 +96,7 @@ class Network final : private EventHandler {
     std::uint32_t path_length = 0;
     bool changed = false;     // listed in changed_
     std::uint64_t bytes = 0;  // length of the present stretch
+    std::uint64_t done = 0;   // in stretches before, not yet in the links' `carried`
     Volume left = 0;          // of it, at `settled`
     core::Instant settled;
     core::Instant finish;
@@ -127,7 +128,6 @@ class Network final : private EventHandler {
   [[nodiscard]] Volume moved(const Flow& flow) const;
   void settle(Flow& flow);
   void set_finish(std::uint32_t slot);
-  void account(const Flow& flow, std::uint64_t bytes);
   void pass(std::uint32_t slot);
 
   [[nodiscard]] bool prompt() const;

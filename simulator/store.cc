@@ -31,6 +31,15 @@ std::uint64_t fold(const core::Digest& digest) {
   return result;
 }
 
+// In order of source.
+ports::SourceLedger& entry_of(std::vector<ports::SourceLedger>& ledger, core::SourceId source) {
+  const auto place = std::lower_bound(
+      ledger.begin(), ledger.end(), source,
+      [](const ports::SourceLedger& entry, core::SourceId s) { return entry.source < s; });
+  if (place != ledger.end() && place->source == source) return *place;
+  return *ledger.insert(place, {source, {}, {}, {}});
+}
+
 }  // namespace
 
 core::Digest simulated_digest(std::uint64_t a, std::uint64_t b) {
@@ -61,14 +70,6 @@ std::uint64_t SimContentStore::bytes_of(core::PieceIndex piece, std::uint32_t be
   const std::uint64_t size = content_.layout.size_of(piece);
   return std::min<std::uint64_t>(std::uint64_t{end} * core::kBlockBytes, size) -
          std::uint64_t{begin} * core::kBlockBytes;
-}
-
-ports::SourceLedger& SimContentStore::account(core::SourceId source) {
-  const auto place = std::lower_bound(
-      ledger_.begin(), ledger_.end(), source,
-      [](const ports::SourceLedger& entry, core::SourceId s) { return entry.source < s; });
-  if (place != ledger_.end() && place->source == source) return *place;
-  return *ledger_.insert(place, {source, {}, {}, {}});
 }
 
 std::vector<SimContentStore::Piece>::iterator SimContentStore::place_of(core::PieceIndex piece) {
@@ -172,7 +173,13 @@ SimContentStore::Stretch SimContentStore::first_gap(const Piece& p) const {
 void SimContentStore::put_missing(core::PieceIndex piece, std::uint64_t bytes,
                                   core::SourceId source, Payload payload) {
   if (bytes == 0) return;
-  if (closed_ || missing_bytes(piece) == 0) return put_dropped(bytes, source);
+  const std::uint64_t missing = missing_bytes(piece);
+  if (closed_ || missing == 0) return put_dropped(bytes, source);
+  if (bytes == missing && missing == content_.layout.size_of(piece) && collects(source, payload)) {
+    verified_.insert(piece);
+    collected_.push_back({source, piece});
+    return on_collected_(piece);
+  }
   while (bytes > 0 && missing_bytes(piece) > 0) {
     Piece& p = open(piece);
     const std::uint64_t wanted = (bytes + core::kBlockBytes - 1) / core::kBlockBytes;
@@ -199,7 +206,7 @@ void SimContentStore::put_block(core::PieceIndex piece, std::uint32_t block, cor
 void SimContentStore::put_blocks(Piece& p, const Stretch& blocks, Payload payload) {
   const core::PieceIndex piece = p.index;
   const std::uint64_t bytes = bytes_of(piece, blocks.begin, blocks.end);
-  account(blocks.from).received += core::ByteCount{bytes};
+  entry_of(ledger_, blocks.from).received += core::ByteCount{bytes};
   const auto after = std::find_if(p.stretches.begin(), p.stretches.end(),
                                   [&](const Stretch& s) { return s.begin >= blocks.end; });
   if (after != p.stretches.begin() && std::prev(after)->end == blocks.begin &&
@@ -213,7 +220,6 @@ void SimContentStore::put_blocks(Piece& p, const Stretch& blocks, Payload payloa
   const std::uint64_t size = content_.layout.size_of(piece);
   if (p.bytes < size) return;
   p.hashing = true;
-  if (collectable(p)) return finish_piece(piece);
   queue_.after(hash_time(piece), [self = weak_from_this(), piece] {
     if (const auto store = self.lock(); store != nullptr) store->finish_piece(piece);
   });
@@ -221,8 +227,8 @@ void SimContentStore::put_blocks(Piece& p, const Stretch& blocks, Payload payloa
 
 void SimContentStore::put_dropped(std::uint64_t bytes, core::SourceId source) {
   if (bytes == 0) return;
-  account(source).received += core::ByteCount{bytes};
-  account(source).wasted += core::ByteCount{bytes};
+  entry_of(ledger_, source).received += core::ByteCount{bytes};
+  entry_of(ledger_, source).wasted += core::ByteCount{bytes};
 }
 
 core::Duration SimContentStore::hash_time(core::PieceIndex piece) const {
@@ -234,8 +240,13 @@ void SimContentStore::collect_verdicts(std::function<void(core::PieceIndex)> ver
   on_collected_ = std::move(verified);
 }
 
+std::vector<core::PeerHasPiece> SimContentStore::take_verdicts() {
+  add_collected(ledger_);
+  return std::exchange(collected_, {});
+}
+
 void SimContentStore::tell_verdicts() {
-  for (core::PieceVerified& verdict : std::exchange(collected_, {})) facts_(std::move(verdict));
+  if (!collected_.empty()) facts_(core::PeersReport{take_verdicts(), {}, {}});
 }
 
 void SimContentStore::tell_promptly() {
@@ -243,15 +254,13 @@ void SimContentStore::tell_promptly() {
   tell_verdicts();
 }
 
-bool SimContentStore::collectable(const Piece& p) const {
-  if (!on_collected_ || p.corrupt || verified_.count() + 1 >= verified_.universe()) return false;
-  return std::all_of(p.stretches.begin(), p.stretches.end(),
-                     [](const Stretch& s) { return core::is_peer(s.from); });
+bool SimContentStore::collects(core::SourceId source, Payload payload) const {
+  return on_collected_ && core::is_peer(source) && payload == Payload::intact &&
+         verified_.count() + 1 < verified_.universe();
 }
 
 void SimContentStore::finish_piece(core::PieceIndex piece) {
   if (closed_) return;
-  const bool collect = collectable(*find(piece));
   const Piece p = std::move(*find(piece));
   forget(piece);
   std::vector<core::SourceId> from;
@@ -265,21 +274,17 @@ void SimContentStore::finish_piece(core::PieceIndex piece) {
     return;
   }
   for (const Stretch& s : p.stretches) {
-    account(s.from).useful += core::ByteCount{bytes_of(piece, s.begin, s.end)};
+    entry_of(ledger_, s.from).useful += core::ByteCount{bytes_of(piece, s.begin, s.end)};
   }
   if (p.corrupt) ++corrupt_verified_;
   verified_.insert(piece);
-  if (collect) {
-    collected_.push_back({piece, std::move(from)});
-    return on_collected_(piece);
-  }
   tell_verdicts();
   facts_(core::PieceVerified{piece, std::move(from)});
 }
 
 void SimContentStore::waste_blocks(const Piece& p) {
   for (const Stretch& s : p.stretches) {
-    account(s.from).wasted += core::ByteCount{bytes_of(p.index, s.begin, s.end)};
+    entry_of(ledger_, s.from).wasted += core::ByteCount{bytes_of(p.index, s.begin, s.end)};
   }
 }
 
@@ -292,8 +297,23 @@ void SimContentStore::close() {
   pieces_ = {};
 }
 
+std::vector<ports::SourceLedger> SimContentStore::ledger() const {
+  std::vector<ports::SourceLedger> ledger = ledger_;
+  add_collected(ledger);
+  return ledger;
+}
+
+void SimContentStore::add_collected(std::vector<ports::SourceLedger>& ledger) const {
+  for (const core::PeerHasPiece& each : collected_) {
+    ports::SourceLedger& entry = entry_of(ledger, each.peer);
+    const core::ByteCount bytes{content_.layout.size_of(each.piece)};
+    entry.received += bytes;
+    entry.useful += bytes;
+  }
+}
+
 void SimContentStore::add_to(StoreTotals& totals) const {
-  for (const ports::SourceLedger& ledger : ledger_) {
+  for (const ports::SourceLedger& ledger : this->ledger()) {
     (core::is_peer(ledger.source) ? totals.peer_received : totals.origin_received) +=
         ledger.received.value;
     totals.useful += ledger.useful.value;

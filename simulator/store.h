@@ -55,7 +55,7 @@ class SimContentStore final : public ports::ContentStore,
   void block_hashes(core::PieceIndex piece,
                     ports::MoveFunction<void(Result<std::vector<core::Digest>>)> done) override;
   [[nodiscard]] core::PieceSet verified() const override { return verified_; }
-  [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override { return ledger_; }
+  [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override;
   void run_on_worker(ports::Task task) override;
 
   // ---- for the other parts of the simulator
@@ -74,12 +74,13 @@ class SimContentStore final : public ports::ContentStore,
   // Called when a complete piece was found to be bad, before the fact is told.
   void on_failed(std::function<void(core::PieceIndex)> told) { on_failed_ = std::move(told); }
   // In a crowd most machines only pass pieces on, and need not hear of each piece by itself: from
-  // now on the verdicts on intact pieces that came from peers wait for tell_verdicts(), and
+  // now on the verdicts on intact pieces that one peer brought wait for take_verdicts(), and
   // `verified` is called at once for each of them, though its hashing takes hash_time() from then
   // on. Until tell_promptly(), or a range is opened; never for the last piece.
   void collect_verdicts(std::function<void(core::PieceIndex)> verified);
-  void tell_verdicts();
+  [[nodiscard]] std::vector<core::PeerHasPiece> take_verdicts();
   void tell_promptly();
+  [[nodiscard]] bool tells_promptly() const { return !on_collected_; }
   [[nodiscard]] core::Duration hash_time(core::PieceIndex piece) const;
   // Without piece hashes.
   [[nodiscard]] const core::Content& content() const { return content_; }
@@ -115,8 +116,9 @@ class SimContentStore final : public ports::ContentStore,
   [[nodiscard]] Stretch first_gap(const Piece& piece) const;
   // REQUIRES: none of the blocks is there, and the piece is not complete.
   void put_blocks(Piece& piece, const Stretch& blocks, Payload payload);
-  ports::SourceLedger& account(core::SourceId source);
-  [[nodiscard]] bool collectable(const Piece& piece) const;
+  [[nodiscard]] bool collects(core::SourceId source, Payload payload) const;
+  void tell_verdicts();
+  void add_collected(std::vector<ports::SourceLedger>& ledger) const;
   void finish_piece(core::PieceIndex piece);
   void forget(core::PieceIndex piece);
   void waste_blocks(const Piece& piece);
@@ -129,9 +131,9 @@ class SimContentStore final : public ports::ContentStore,
   std::function<void(core::PieceIndex)> on_failed_;
   core::PieceSet verified_;
   std::function<void(core::PieceIndex)> on_collected_;
-  std::vector<core::PieceVerified> collected_;
-  std::vector<Piece> pieces_;                // in order of index
-  std::vector<ports::SourceLedger> ledger_;  // in order of source
+  std::vector<core::PeerHasPiece> collected_;  // not in the ledger yet
+  std::vector<Piece> pieces_;                  // in order of index
+  std::vector<ports::SourceLedger> ledger_;    // in order of source
   std::uint32_t corrupt_verified_ = 0;
   bool closed_ = false;
 };

@@ -40,9 +40,6 @@ class SimSwarmMember final : public ports::SwarmMember {
 constexpr std::uint16_t kPort = 6881;
 [[maybe_unused]] constexpr unsigned kHostBits = 24;  // assertions only
 
-// Ids of members fit below the kind of a wake-up.
-constexpr unsigned kWakeupShift = 32;
-
 // Nanoseconds; more than any interval whose phase it is.
 constexpr std::uint64_t kPhases = 1'000'000'000;
 
@@ -126,13 +123,19 @@ void Site::wake(core::Instant when, Wakeup what, MemberId id) {
 }
 
 void Site::fire(std::uint64_t tag) {
-  Member* m = find(MemberId{static_cast<std::uint32_t>(tag)});
+  const auto number = static_cast<std::uint32_t>(tag);
+  const auto what = static_cast<Wakeup>(tag >> kWakeupShift);
+  if (what == Wakeup::letter) return receive_message(number);
+  Member* m = find(MemberId{number});
   if (m == nullptr) return;
-  switch (static_cast<Wakeup>(tag >> kWakeupShift)) {
+  switch (what) {
+    case Wakeup::letter:
+      return;
     case Wakeup::news:
       return crowded(*m) ? look(*m) : receive_news(*m);
     case Wakeup::tell:
-      return tell_engine(*m);
+      if (m->tell_at == queue_.now()) tell_engine(*m);
+      return;
     case Wakeup::report:
       m->reporting = false;
       switch_slow_sources(*m);
@@ -172,6 +175,7 @@ MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, c
   swarm.rows.insert(swarm.rows.end(), m->offered.words().begin(), m->offered.words().end());
   if (!swarm.crowd) m->copies.assign(pieces, 0);
   told_.emplace_back();
+  serving_.push_back({.serves = m->behaviour.serves});
   inboxes_.push_back(
       {.at = core::Instant::max(),
        .phase = core::Duration{static_cast<std::int64_t>(hash(id.value, 0) % kPhases)}});
@@ -342,17 +346,17 @@ void Site::open_end(Member& m, std::uint32_t index, const Member& other, std::ui
 // This end of the connection is given up.
 void Site::drop_end(Member& m, std::uint32_t index) {
   stop_request(m, index);
-  report_source(m, index);
+  tell(m, total_of(m, index));
   Neighbour& n = m.neighbours[index];
-  if (std::exchange(n.serving, false)) --m.uploads;
+  if (std::exchange(n.serving, false)) --serving_[m.id.value].uploads;
   forget_pieces(m, index);
   m.feeds[index].open = false;
   n.connected = false;
   n.cut = false;
   --m.connected;
-  std::erase(m.waiting, index);
+  stop_waiting(m, index);
   if (Neighbour* far = n.waiting ? far_end(n) : nullptr; far != nullptr) {
-    std::erase(find(n.member)->waiting, n.back);
+    stop_waiting(*find(n.member), n.back);
   }
   n.waiting = false;
   tell(m, core::PeerLeft{source_of(index)});
@@ -390,6 +394,7 @@ void Site::silence(Member& m, std::uint32_t index) {
   m.feeds[index].open = false;
   if (n.asked && n.flow != FlowId{}) {
     take(m, index, network_.stop(n.flow).value);
+    settle_served(n);
     n.flow = {};
     n.bytes = m.store->missing_bytes(n.piece);
     expect_bytes(m, index);

@@ -43,13 +43,13 @@ struct SwarmSettings {
   // many pieces, though others wait for it.
   core::Duration news_interval{std::chrono::milliseconds{1}};
   std::uint32_t slot_pieces = 4;
-  // The same in a site that has been too large for a full mesh; besides, nobody is told of pieces
-  // that it has itself, sources that have brought pieces take turns in the reports, and news take
-  // the mean latency. Only who has room for a source looks at news; the engine hears of them, and
-  // of the pieces that peers have brought, later and of many together. Turns must end within the
-  // second over which the engine measures rates.
-  core::Duration crowd_report_interval{std::chrono::milliseconds{250}};
-  core::Duration crowd_tell_interval{std::chrono::milliseconds{100}};
+  // A site that has been too large for a full mesh: nobody is told of pieces that it has itself,
+  // and news take the mean latency. Only who has room for a source looks at news; the engine hears
+  // of them, of the pieces that peers have brought and of totals in one report, several of them in
+  // the second over which it measures rates. One that has claimed or fetched anything hears more
+  // often.
+  core::Duration crowd_tell_interval{std::chrono::milliseconds{250}};
+  core::Duration crowd_prompt_interval{std::chrono::milliseconds{100}};
   std::uint32_t crowd_slot_pieces = 16;
   // Lease messages: a random delay on top of the latency, at most this; how many of a million are
   // lost; how many are late by up to one more latency, so that others overtake them.
@@ -135,11 +135,10 @@ class Site final : private FlowOwner, private EventHandler {
  private:
   // One end of a connection: what a member knows of a neighbour, and of its earlier connections.
   // Its place in the list gives its SourceId, so a machine that comes back is the same source.
+  // First what every piece touches, for the sake of the cache.
   struct Neighbour {
-    std::uint32_t host = 0;
-    MemberId member;         // of that host, at the latest connection
+    MemberId member;         // of the host, at the latest connection
     std::uint32_t back = 0;  // place of this member in that one's list
-    std::uint32_t session = 0;
     bool connected = false;
     bool cut = false;         // the connection is dead and nobody has noticed
     bool waiting = false;     // for an upload slot of the neighbour
@@ -147,16 +146,25 @@ class Site final : private FlowOwner, private EventHandler {
     bool asked = false;       // for `piece`; without a flow: nothing comes
     bool unreported = false;  // totals have changed
     core::PieceIndex piece;
-    std::uint64_t bytes = 0;    // of it, that were missing when it was asked
     std::uint32_t request = 0;  // counts them
     std::uint32_t on_slot = 0;  // pieces that came one after another on the neighbour's slot
-    FlowId flow;
-    core::Instant asked_at;
+    std::uint64_t bytes = 0;    // of the piece, that were missing when it was asked
     core::Instant avoid_until;
-    core::Instant message_at;  // arrival of the latest lease message to the neighbour
+    core::Instant asked_at;
+    FlowId flow;
     std::uint64_t received = 0;
+    std::uint64_t unsettled = 0;  // of these, not yet in what the neighbour has served
+    std::uint32_t host = 0;
+    std::uint32_t session = 0;
+    core::Instant message_at;  // arrival of the latest lease message to the neighbour
     std::uint64_t wasted = 0;
     std::uint64_t served = 0;
+  };
+  // What others look at before they ask a member for something: close together, as above.
+  struct Serving {
+    std::uint16_t uploads = 0;  // slots in use
+    std::uint16_t waiting = 0;  // who want one
+    bool serves = true;
   };
   // What a member has told its neighbours. It is written once, and each neighbour reads on from
   // where it was: a large site has tens of millions of such messages.
@@ -207,10 +215,8 @@ class Site final : private FlowOwner, private EventHandler {
     std::uint32_t next_asked = 0;        // the neighbours take turns
     std::uint32_t connected = 0;
     std::uint32_t looks = 0;    // rounds of looking for neighbours
-    std::uint32_t reports = 0;  // rounds of reporting
-    core::Instant report_at;    // crowd: with what is told the engine next after this
+    core::Instant tell_at;      // crowd: when the engine hears the next report
     std::uint32_t sources = 0;  // pieces asked for
-    std::uint32_t uploads = 0;  // slots in use
     bool known = false;         // discovery has found it
     bool reporting = false;
   };
@@ -231,7 +237,16 @@ class Site final : private FlowOwner, private EventHandler {
     std::vector<Spreading> spreading;  // in order of time
     std::size_t seen = 0;              // of these
   };
-  enum class Wakeup : std::uint64_t { news = 1, tell, report, look };
+  // A lease message on its way.
+  struct Letter {
+    MemberId to;
+    std::uint32_t from = 0;  // place of the sender in the receiver's list
+    std::uint32_t session = 0;
+    std::shared_ptr<const core::LeaseMessage> message;
+  };
+  // What an event of the site's is about; for which member or, `letter`, which of the letters.
+  enum class Wakeup : std::uint64_t { news = 1, tell, report, look, letter };
+  static constexpr unsigned kWakeupShift = 32;
 
   [[nodiscard]] Member* find(MemberId id) const { return members_[id.value].get(); }
   [[nodiscard]] std::uint64_t hash(std::uint64_t a, std::uint64_t b) const;
@@ -267,8 +282,7 @@ class Site final : private FlowOwner, private EventHandler {
 
   // messages
   [[nodiscard]] std::optional<core::Instant> arrival(core::Duration latency, core::Instant& latest);
-  void receive_message(MemberId at, std::uint32_t from, std::uint32_t session,
-                       const core::LeaseMessage& message);
+  void receive_message(std::uint32_t slot);
   [[nodiscard]] Neighbour* near_end(MemberId at, std::uint32_t index, std::uint32_t session) const;
   void receive_bitfield(MemberId at, std::uint32_t from, std::uint32_t session,
                         const core::PieceSet& pieces);
@@ -284,10 +298,13 @@ class Site final : private FlowOwner, private EventHandler {
   void look_later(const Member& self);
   void look(Member& self);
   void tell_engine(Member& self);
+  void tell_engine_at(Member& self, core::Instant when);
+  [[nodiscard]] std::vector<core::PeerHasPiece> news_for_engine(Member& self) const;
   [[nodiscard]] static std::span<const std::uint64_t> visible(const Member& m, std::uint32_t index);
   static void freeze(Member& m, std::uint32_t index);
-  [[nodiscard]] static std::uint64_t rarest(const Member& m, std::uint32_t word, std::uint64_t bits,
-                                            std::uint32_t& copies);
+  using Rows = std::vector<const std::uint64_t*>;
+  [[nodiscard]] static std::uint64_t rarest(const Rows& rows, std::uint32_t word,
+                                            std::uint64_t bits, std::uint32_t& copies);
   void look_sooner(const Member& self);
   [[nodiscard]] static std::span<std::uint64_t> row(Member& m, std::uint32_t index);
   [[nodiscard]] static std::span<const std::uint64_t> row(const Member& m, std::uint32_t index);
@@ -299,7 +316,7 @@ class Site final : private FlowOwner, private EventHandler {
   void pull_from_all(Member& self);
   bool pull(Member& self, std::uint32_t index);
   [[nodiscard]] static bool offers(const Member& self, std::uint32_t index);
-  [[nodiscard]] std::optional<core::PieceIndex> pick(Member& self, std::uint32_t index) const;
+  [[nodiscard]] std::optional<core::PieceIndex> pick(Member& self, std::uint32_t index);
   void want_again(Member& self, core::PieceIndex piece);
   void note_request(Member& self, Neighbour& n, core::PieceIndex piece);
   void start_request(Member& self, std::uint32_t index, core::PieceIndex piece);
@@ -312,10 +329,13 @@ class Site final : private FlowOwner, private EventHandler {
   [[nodiscard]] bool serves_now(const Neighbour& from) const;
   void time_out(Member& self, std::uint32_t index);
   void serve_next(Member& self);
+  void stop_waiting(Member& self, std::uint32_t index);
+  void settle_served(Neighbour& n);
   void switch_slow_sources(Member& self);
   void report_later(Member& self);
   void report(Member& self);
-  void report_source(const Member& self, std::uint32_t index);
+  [[nodiscard]] core::PeerProgressed total_of(const Member& self, std::uint32_t index) const;
+  [[nodiscard]] std::vector<core::PeerProgressed> changed_totals(Member& self);
 
   EventQueue& queue_;
   Network& network_;
@@ -323,13 +343,17 @@ class Site final : private FlowOwner, private EventHandler {
   const core::Seed seed_;
   core::Prng chance_;
   std::vector<std::unique_ptr<Member>> members_;  // null: gone
-  // By member: what it has told; what is on its way to it.
+  // By member: what it has told; what is on its way to it; how busy it is.
   std::vector<std::vector<Told>> told_;
   std::vector<Inbox> inboxes_;
+  std::vector<Serving> serving_;
   std::map<core::Digest, Swarm> swarms_;
   std::map<std::uint32_t, Behaviour> behaviours_;
   std::function<std::uint32_t(std::uint32_t)> group_of_;
   SwarmTraffic traffic_;
+  std::vector<Letter> letters_;
+  std::vector<std::uint32_t> free_letters_;
+  Rows rows_;  // scratch
 };
 
 // The port of one machine.

@@ -186,8 +186,7 @@ void Site::enter_crowd(Member& m) {
     self->wanted.erase(piece);
     if (self->offered.insert(piece)) spread(*self, piece, self->store->hash_time(piece));
   });
-  const core::Duration interval = settings_.crowd_tell_interval;
-  wake(queue_.now() + inbox.phase % interval, Wakeup::tell, m.id);
+  tell_engine_at(m, queue_.now() + inbox.phase % settings_.crowd_tell_interval);
 }
 
 // The others see the piece after `delay` and a message's way.
@@ -245,8 +244,26 @@ void Site::look(Member& self) {
   if (inboxes_[self.id.value].at == queue_.now()) pull_from_all(self);
 }
 
+void Site::tell_engine_at(Member& self, core::Instant when) {
+  self.tell_at = when;
+  wake(when, Wakeup::tell, self.id);
+}
+
 void Site::tell_engine(Member& self) {
   if (self.offered.full()) return;
+  switch_slow_sources(self);
+  core::PeersReport report{self.store->take_verdicts(), changed_totals(self),
+                           news_for_engine(self)};
+  if (!report.brought.empty() || !report.totals.empty() || !report.news.empty()) {
+    tell(self, std::move(report));
+  }
+  const bool prompt = self.store->tells_promptly();
+  tell_engine_at(self, queue_.now() + (prompt ? settings_.crowd_prompt_interval
+                                              : settings_.crowd_tell_interval));
+}
+
+// What its neighbours have that it has not.
+std::vector<core::PeerHasPiece> Site::news_for_engine(Member& self) const {
   show_spread(*self.swarm);
   std::vector<core::PeerHasPiece> news;
   const auto& own = self.offered.words();
@@ -263,14 +280,7 @@ void Site::tell_engine(Member& self) {
       }
     }
   }
-  self.store->tell_verdicts();
-  if (self.reporting && queue_.now() >= self.report_at) {
-    self.reporting = false;
-    switch_slow_sources(self);
-    report(self);
-  }
-  if (!news.empty()) tell(self, core::PeersHavePieces{std::move(news)});
-  wake(queue_.now() + settings_.crowd_tell_interval, Wakeup::tell, self.id);
+  return news;
 }
 
 // The connection carries nothing any more; what it has brought stays known.
@@ -282,11 +292,11 @@ void Site::freeze(Member& m, std::uint32_t index) {
 
 // Of these pieces of a word, those that the fewest neighbours have; `copies` is how many. Counts
 // all at once, a bit of the numbers in each word.
-std::uint64_t Site::rarest(const Member& m, std::uint32_t word, std::uint64_t bits,
+std::uint64_t Site::rarest(const Rows& rows, std::uint32_t word, std::uint64_t bits,
                            std::uint32_t& copies) {
   std::array<std::uint64_t, kCountBits> counts{};
-  for (std::uint32_t i = 0; i < m.feeds.size(); ++i) {
-    std::uint64_t carry = visible(m, i)[word] & bits;
+  for (const std::uint64_t* const row : rows) {
+    std::uint64_t carry = row[word] & bits;
     for (std::size_t k = 0; carry != 0 && k < kCountBits; ++k) {
       const std::uint64_t both = counts[k] & carry;
       counts[k] ^= carry;

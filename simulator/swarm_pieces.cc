@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::uint64_t kMillion = 1'000'000;
 
-// In a large site, sources that have brought so much take turns in the reports.
-constexpr std::uint32_t kReportTurns = 2;
-constexpr std::uint64_t kKnownBytes = 4 * core::kMiB;
-
 // A flow's tag: the member that downloads above, the place of the source in its list below.
 constexpr unsigned kMemberShift = 32;
 
@@ -28,7 +24,12 @@ void Site::send(MemberId id, std::span<const core::SourceId> to,
                 const core::LeaseMessage& message) {
   Member* self = find(id);
   if (self == nullptr) return;
-  if (std::holds_alternative<core::Claim>(message)) self->store->tell_promptly();
+  if (std::holds_alternative<core::Claim>(message) && crowded(*self) &&
+      !self->store->tells_promptly()) {
+    // Before the claim settles it must know what there is.
+    self->store->tell_promptly();
+    tell_engine_at(*self, queue_.now());
+  }
   const auto shared = std::make_shared<const core::LeaseMessage>(message);
   for (const core::SourceId peer : to) {
     const auto index = index_of(*self, peer);
@@ -36,9 +37,15 @@ void Site::send(MemberId id, std::span<const core::SourceId> to,
     Neighbour& n = self->neighbours[*index];
     const auto when = arrival(self->feeds[*index].latency_out, n.message_at);
     if (n.cut || !when) continue;
-    queue_.at(*when, [this, at = n.member, from = n.back, session = n.session, shared] {
-      receive_message(at, from, session, *shared);
-    });
+    std::uint32_t slot = static_cast<std::uint32_t>(letters_.size());
+    if (free_letters_.empty()) {
+      letters_.emplace_back();
+    } else {
+      slot = free_letters_.back();
+      free_letters_.pop_back();
+    }
+    letters_[slot] = {n.member, n.back, n.session, shared};
+    queue_.at(*when, *this, static_cast<std::uint64_t>(Wakeup::letter) << kWakeupShift | slot);
   }
 }
 
@@ -68,10 +75,11 @@ Site::Neighbour* Site::near_end(MemberId at, std::uint32_t index, std::uint32_t 
   return n.connected && !n.cut && n.session == session ? &n : nullptr;
 }
 
-void Site::receive_message(MemberId at, std::uint32_t from, std::uint32_t session,
-                           const core::LeaseMessage& message) {
-  if (near_end(at, from, session) == nullptr) return;
-  tell(*find(at), core::PeerMessage{source_of(from), message});
+void Site::receive_message(std::uint32_t slot) {
+  const Letter letter = std::exchange(letters_[slot], {});
+  free_letters_.push_back(slot);
+  if (near_end(letter.to, letter.from, letter.session) == nullptr) return;
+  tell(*find(letter.to), core::PeerMessage{source_of(letter.from), *letter.message});
 }
 
 // ---- what may come from others ------------------------------------------------------------------
@@ -139,21 +147,20 @@ void Site::pull_from_all(Member& self) {
 }
 
 bool Site::serves_now(const Neighbour& from) const {
-  return !from.cut && find(from.member)->behaviour.serves;
+  return !from.cut && serving_[from.member.value].serves;
 }
 
 // Starts a piece from the neighbour, or waits for one of its slots; false if neither.
 bool Site::pull(Member& self, std::uint32_t index) {
-  if (!offers(self, index)) return false;
   Neighbour& n = self.neighbours[index];
   if (!n.connected || n.asked || n.waiting || n.avoid_until > queue_.now()) return false;
-  if (serves_now(n)) {
-    Member& source = *find(n.member);
-    if (source.uploads >= settings_.upload_slots) {
-      n.waiting = true;
-      source.waiting.push_back(n.back);
-      return false;
-    }
+  if (!offers(self, index)) return false;
+  Serving& source = serving_[n.member.value];
+  if (serves_now(n) && source.uploads >= settings_.upload_slots) {
+    n.waiting = true;
+    ++source.waiting;
+    find(n.member)->waiting.push_back(n.back);
+    return false;
   }
   const auto piece = pick(self, index);
   if (!piece) return false;
@@ -171,9 +178,13 @@ bool Site::offers(const Member& self, std::uint32_t index) {
 }
 
 // The rarest piece that the neighbour has and this member wants.
-std::optional<core::PieceIndex> Site::pick(Member& self, std::uint32_t index) const {
+std::optional<core::PieceIndex> Site::pick(Member& self, std::uint32_t index) {
   const bool crowd = crowded(self);
   const auto has = visible(self, index);
+  rows_.clear();
+  for (std::uint32_t i = 0; crowd && i < self.feeds.size(); ++i) {
+    rows_.push_back(visible(self, i).data());
+  }
   while (true) {
     std::optional<core::PieceIndex> best;
     std::uint32_t best_copies = 0;
@@ -182,7 +193,7 @@ std::optional<core::PieceIndex> Site::pick(Member& self, std::uint32_t index) co
       std::uint64_t bits = has[w] & self.wanted.words()[w];
       if (bits == 0) continue;
       std::uint32_t copies = 0;
-      if (crowd) bits = rarest(self, w, bits, copies);
+      if (crowd) bits = rarest(rows_, w, bits, copies);
       for (; bits != 0; bits &= bits - 1) {
         const core::PieceIndex piece{w * 64 + static_cast<std::uint32_t>(std::countr_zero(bits))};
         if (!crowd) copies = self.copies[piece.value];
@@ -218,7 +229,7 @@ void Site::start_request(Member& self, std::uint32_t index, core::PieceIndex pie
   if (!serves_now(n)) return expect_bytes(self, index);
   Member& source = *find(n.member);
   source.neighbours[n.back].serving = true;
-  ++source.uploads;
+  ++serving_[n.member.value].uploads;
   n.flow =
       network_.start(std::array{source.place.uplink, self.place.downlink}, core::ByteCount{n.bytes},
                      *this, std::uint64_t{self.id.value} << kMemberShift | index);
@@ -230,18 +241,18 @@ std::uint64_t Site::passed(std::uint64_t tag) {
   Member& self = *find(MemberId{static_cast<std::uint32_t>(tag >> kMemberShift)});
   const auto index = static_cast<std::uint32_t>(tag);
   Neighbour& n = self.neighbours[index];
-  Member& source = *find(n.member);
+  const MemberId source = n.member;
   take(self, index, n.bytes);
   const std::uint32_t in_turn = crowded(self) ? settings_.crowd_slot_pieces : settings_.slot_pieces;
   if (crowded(self)) show_spread(*self.swarm);
-  if (source.waiting.empty() || ++n.on_slot < in_turn) {
+  if (serving_[source.value].waiting == 0 || ++n.on_slot < in_turn) {
     if (const auto next = pick(self, index)) {
       note_request(self, n, *next);
       return n.bytes;
     }
   }
   end_request(self, index);
-  serve_next(source);
+  serve_next(*find(source));
   pull_from_all(self);
   return 0;
 }
@@ -255,24 +266,32 @@ void Site::take(Member& self, std::uint32_t index, std::uint64_t bytes) {
   n.unreported = true;
   traffic_.received += bytes;
   traffic_.wasted += bytes - whole;
+  n.unsettled += bytes;
   self.store->put_missing(n.piece, whole, source_of(index), Payload::intact);
+  // In a large site the other end counts it when all is served, and tells it in the end.
+  if (crowded(self)) return;
   report_later(self);
   Neighbour* far = far_end(n);
+  settle_served(n);
   if (far == nullptr) return;
-  far->served += bytes;
-  // In a large site what was served is told with what is received, and in the end.
-  if (crowded(self)) return;
   far->unreported = true;
   report_later(*find(n.member));
 }
 
+void Site::settle_served(Neighbour& n) {
+  const std::uint64_t bytes = std::exchange(n.unsettled, 0);
+  if (bytes == 0) return;
+  if (Neighbour* far = far_end(n); far != nullptr) far->served += bytes;
+}
+
 void Site::end_request(Member& self, std::uint32_t index) {
   Neighbour& n = self.neighbours[index];
+  settle_served(n);
   n.asked = false;
   n.flow = {};
   --self.sources;
   Neighbour* far = n.cut ? nullptr : far_end(n);
-  if (far != nullptr && std::exchange(far->serving, false)) --find(n.member)->uploads;
+  if (far != nullptr && std::exchange(far->serving, false)) --serving_[n.member.value].uploads;
 }
 
 // What has come is kept; the rest may be asked from somebody else.
@@ -286,14 +305,20 @@ void Site::stop_request(Member& self, std::uint32_t index) {
 
 // A slot is free: the members that wait for one get it in the order in which they asked.
 void Site::serve_next(Member& self) {
-  while (self.uploads < settings_.upload_slots && !self.waiting.empty()) {
+  while (serving_[self.id.value].uploads < settings_.upload_slots && !self.waiting.empty()) {
     const Neighbour& n = self.neighbours[self.waiting.front()];
     self.waiting.erase(self.waiting.begin());
+    --serving_[self.id.value].waiting;
     if (far_end(n) == nullptr) continue;
     Member& next = *find(n.member);
     next.neighbours[n.back].waiting = false;
     if (next.sources < settings_.sources_max) pull(next, n.back);
   }
+}
+
+void Site::stop_waiting(Member& self, std::uint32_t index) {
+  std::erase(self.waiting, index);
+  serving_[self.id.value].waiting = static_cast<std::uint16_t>(self.waiting.size());
 }
 
 // ---- sources that do not deliver ---------------------------------------------------------------
@@ -336,7 +361,7 @@ void Site::switch_slow_sources(Member& self) {
       const auto k = static_cast<std::uint32_t>(&other - self.neighbours.data());
       return other.connected && !other.asked && !other.cut && other.avoid_until <= now &&
              has(self, k, n.piece) && serves_now(other) &&
-             find(other.member)->uploads < settings_.upload_slots;
+             serving_[other.member.value].uploads < settings_.upload_slots;
     };
     const auto found = std::find_if(self.neighbours.begin(), self.neighbours.end(), better);
     if (found == self.neighbours.end()) continue;
@@ -353,41 +378,41 @@ void Site::switch_slow_sources(Member& self) {
 
 // ---- totals ------------------------------------------------------------------------------------
 
+// In a large site they are told with everything else.
 void Site::report_later(Member& self) {
-  if (self.reporting) return;
+  if (self.reporting || crowded(self)) return;
   self.reporting = true;
-  if (!crowded(self)) {
-    return wake(queue_.now() + settings_.report_interval, Wakeup::report, self.id);
-  }
-  // An event of its own would find little of the machine in the cache.
-  self.report_at = queue_.now() + settings_.crowd_report_interval;
+  wake(queue_.now() + settings_.report_interval, Wakeup::report, self.id);
 }
 
 void Site::report(Member& self) {
   bool moving = false;
-  const bool crowd = crowded(self);
-  ++self.reports;
   for (std::uint32_t i = 0; i < self.neighbours.size(); ++i) {
-    Neighbour& n = self.neighbours[i];
-    const bool coming = n.asked && n.flow != FlowId{};
-    moving = moving || coming;
-    if (!n.unreported && !coming) continue;
-    if (crowd && n.received >= kKnownBytes && (self.reports + i) % kReportTurns != 0) {
-      moving = true;
-      continue;
-    }
-    n.unreported = false;
-    report_source(self, i);
+    const Neighbour& n = self.neighbours[i];
+    moving = moving || (n.asked && n.flow != FlowId{});
   }
+  for (const core::PeerProgressed& total : changed_totals(self)) tell(self, total);
   if (moving) report_later(self);
 }
 
-void Site::report_source(const Member& self, std::uint32_t index) {
+std::vector<core::PeerProgressed> Site::changed_totals(Member& self) {
+  std::vector<core::PeerProgressed> totals;
+  for (std::uint32_t i = 0; i < self.neighbours.size(); ++i) {
+    Neighbour& n = self.neighbours[i];
+    const bool coming = n.asked && n.flow != FlowId{};
+    if (!n.unreported && !coming) continue;
+    n.unreported = false;
+    totals.push_back(total_of(self, i));
+  }
+  return totals;
+}
+
+core::PeerProgressed Site::total_of(const Member& self, std::uint32_t index) const {
   const Neighbour& n = self.neighbours[index];
   const bool coming = n.asked && n.flow != FlowId{};
   const std::uint64_t received = n.received + (coming ? network_.passed(n.flow).value : 0);
-  tell(self, core::PeerProgressed{source_of(index), core::ByteCount{received},
-                                  core::ByteCount{n.wasted}, core::ByteCount{n.served}});
+  return {source_of(index), core::ByteCount{received}, core::ByteCount{n.wasted},
+          core::ByteCount{n.served}};
 }
 
 }  // namespace lanward::simulator

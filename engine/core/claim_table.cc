@@ -10,6 +10,9 @@ namespace {
 // Runs that one peer may have open: one at work for each of four lanes, and the next. More would
 // only keep others from the pieces.
 constexpr std::size_t kRunsMax = 5;
+// Runs beyond that are remembered and count when earlier ones are over: what ends them, news of
+// pieces, may come later than the next claim.
+constexpr std::size_t kRunsKept = 2 * kRunsMax;
 // Pieces of a peer that has not kept a claim yet: what an honest one that began a moment ago, with
 // several short ranges at once, may hold.
 constexpr std::size_t kUnprovenPieces = 8;
@@ -31,7 +34,12 @@ Duration ClaimTable::promise_time() const {
 void ClaimTable::add(SourceId who, const Claim& claim, bool proven, Instant now) {
   if (claim.pieces.end > layout_.all().end || claim.mode == ClaimMode::hedge) return;
   if (claimers_.size() >= kClaimersMax && !claimers_.contains(who)) return;
-  Claimer& claimer = claimers_[who];
+  const auto [known, fresh] = claimers_.try_emplace(who);
+  Claimer& claimer = known->second;
+  if (fresh) {
+    claimer.credit_until = now + policy_.peer_credit;
+    wake_by(*claimer.credit_until);
+  }
   if (now < claimer.muted_until) return;
   for (Run& run : claimer.runs) {
     if (run.number != claim.run) continue;
@@ -40,7 +48,7 @@ void ClaimTable::add(SourceId who, const Claim& claim, bool proven, Instant now)
   }
   const std::uint64_t run_pieces =
       std::max<std::uint64_t>(1, policy_.range_bytes_max.value / layout_.piece_bytes());
-  if (claimer.runs.size() >= kRunsMax || claim.pieces.size() > run_pieces) return;
+  if (claimer.runs.size() >= kRunsKept || claim.pieces.size() > run_pieces) return;
   Run run{.number = claim.run, .pieces = {}, .mode = claim.mode, .renewed = now, .promise = now};
   for (PieceIndex p = claim.pieces.begin; p < claim.pieces.end; ++p) {
     if (!board_.verified().contains(p)) run.pieces.push_back(p);
@@ -59,21 +67,37 @@ void ClaimTable::proved(SourceId who) {
   count_within_quota(it->second);
 }
 
-// A peer that has kept a claim may hold whole runs.
+// A peer that has kept a claim may hold whole runs. So may one that was met a moment ago, of what
+// it fetches already: an honest one has had the time to begin more than a stranger may claim.
 void ClaimTable::count_within_quota(Claimer& claimer) {
   std::size_t left = claimer.kept ? ~std::size_t{0} : kUnprovenPieces;
-  for (Run& run : claimer.runs) {
-    while (run.counted < std::min(run.pieces.size(), left)) {
-      board_.claim(run.pieces[run.counted++], 1);
-    }
+  for (std::size_t i = 0; i < std::min(claimer.runs.size(), kRunsMax); ++i) {
+    Run& run = claimer.runs[i];
+    const bool credited = claimer.credit_until && run.mode == ClaimMode::under_way;
+    const std::size_t most = credited ? run.pieces.size() : std::min(run.pieces.size(), left);
+    while (run.counted < most) board_.claim(run.pieces[run.counted++], 1);
     left -= std::min(left, run.counted);
   }
+}
+
+void ClaimTable::end_credit(Claimer& claimer) {
+  claimer.credit_until.reset();
+  if (claimer.kept) return;
+  std::size_t left = kUnprovenPieces;
+  for (Run& run : claimer.runs) {
+    while (run.counted > left) board_.claim(run.pieces[--run.counted], -1);
+    left -= run.counted;
+  }
+}
+
+void ClaimTable::wake_by(Instant at) {
+  if (!next_due_ || at < *next_due_) next_due_ = at;
 }
 
 void ClaimTable::renew(const Claimer& claimer, Run& run, Instant now) {
   run.renewed = now;
   run.promise = now + promise_time() / (1 + claimer.strikes);
-  if (!next_due_ || run.promise < *next_due_) next_due_ = run.promise;
+  wake_by(run.promise);
 }
 
 bool ClaimTable::take_out(Run& run, PieceIndex piece) {
@@ -132,7 +156,6 @@ bool ClaimTable::kept(SourceId who, PieceIndex piece, Instant now) {
     renew(it->second, run, now);
   }
   clean_up();
-  count_within_quota(it->second);
   return true;
 }
 
@@ -174,7 +197,8 @@ void ClaimTable::drop(SourceId who) {
 
 void ClaimTable::clean_up() {
   for (auto& [who, claimer] : claimers_) {
-    std::erase_if(claimer.runs, [](const Run& run) { return run.pieces.empty(); });
+    const auto over = [](const Run& run) { return run.pieces.empty(); };
+    if (std::erase_if(claimer.runs, over) > 0 || !claimer.kept) count_within_quota(claimer);
   }
 }
 
@@ -182,6 +206,8 @@ void ClaimTable::expire(Instant now, bool frozen) {
   if (!next_due_ || now < *next_due_) return;
   next_due_.reset();
   for (auto& [who, claimer] : claimers_) {
+    if (claimer.credit_until && *claimer.credit_until <= now) end_credit(claimer);
+    if (claimer.credit_until) wake_by(*claimer.credit_until);
     bool broken = false;
     for (Run& run : claimer.runs) {
       if (run.promise <= now && frozen) run.promise = now + kSlip;
@@ -189,8 +215,8 @@ void ClaimTable::expire(Instant now, bool frozen) {
         broken = true;
         uncount(run);
         run.pieces.clear();
-      } else if (!next_due_ || run.promise < *next_due_) {
-        next_due_ = run.promise;
+      } else {
+        wake_by(run.promise);
       }
     }
     if (!broken) continue;

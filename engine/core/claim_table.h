@@ -86,11 +86,14 @@ class ClaimTable {
     std::uint32_t strikes = 0;
     Instant muted_until;
     bool kept = false;
+    std::optional<Instant> credit_until = {};
     std::deque<PieceIndex> fetched;  // the latest pieces that it claimed and announced
   };
 
   [[nodiscard]] Duration promise_time() const;
   void count_within_quota(Claimer& claimer);
+  void end_credit(Claimer& claimer);
+  void wake_by(Instant at);
   bool take_out(Run& run, PieceIndex piece);
   void uncount(Run& run);
   void renew(const Claimer& claimer, Run& run, Instant now);

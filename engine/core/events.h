@@ -129,6 +129,17 @@ struct PieceFailed {
   PieceIndex piece;
   std::vector<SourceId> from;
 };
+// What the peers of a large swarm did since the last report: pieces that are verified now, each
+// brought by one peer; totals; news of what they have. It counts in this order.
+struct PeersReport {
+  std::vector<PeerHasPiece> brought;
+  std::vector<PeerProgressed> totals;
+  std::vector<PeerHasPiece> news;
+};
+// A piece that was verified turned out to be damaged on the disk and was dropped.
+struct PieceLost {
+  PieceIndex piece;
+};
 // The store can write no more (disk full, I/O error). Verified pieces stay verified.
 struct StoreFailed {
   Error error;
@@ -141,10 +152,10 @@ struct OriginPriority {
 
 struct Tick {};
 
-using Event =
-    std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished, RequestFailed,
-                 PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece, PeersHavePieces, PeerMessage,
-                 PeerProgressed, PieceVerified, PieceFailed, StoreFailed, OriginPriority, Tick>;
+using Event = std::variant<OriginProbed, DocumentFetched, RangeProgressed, RangeFinished,
+                           RequestFailed, PeerJoined, PeerLeft, PeerHasPieces, PeerHasPiece,
+                           PeersHavePieces, PeerMessage, PeerProgressed, PeersReport, PieceVerified,
+                           PieceFailed, PieceLost, StoreFailed, OriginPriority, Tick>;
 
 // ---- commands ----------------------------------------------------------------------------------
 

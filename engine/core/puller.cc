@@ -50,6 +50,7 @@ Puller::Puller(const Policy& policy, const Content& content, PieceBoard& board, 
       hedged_(content.layout.piece_count()) {}
 
 void Puller::plan(Mode mode, Instant now, WakeUp& wake) {
+  tell_watchers(now);
   if (mode == Mode::rest || origins_.preferred() == nullptr) {
     // What is only claimed is left to others; what comes already comes to its end.
     const std::vector<Run> runs = runs_;
@@ -106,7 +107,8 @@ void Puller::claim_next(Mode mode, Instant now, WakeUp& wake) {
       origin = next->origin;
     }
     const std::uint32_t n = length(mode, *origin, now);
-    const PieceSpan run = mode == Mode::solo ? chooser_.choose_any(n) : chooser_.choose(n);
+    const PieceSpan run =
+        without_tails(mode == Mode::solo ? chooser_.choose_any(n) : chooser_.choose(n));
     if (run.empty()) return;
     if (mode == Mode::lease) {
       // A puller much slower than the others only holds up the end.
@@ -122,6 +124,16 @@ void Puller::claim_next(Mode mode, Instant now, WakeUp& wake) {
     claim(run, mode == Mode::solo ? ClaimMode::solo : ClaimMode::lease, origin->id, now);
     fetch_settled(mode, now);
   }
+}
+
+// What was given away of a range on its way, and is free again, may still come until that range is
+// cancelled: it is not asked for before.
+PieceSpan Puller::without_tails(PieceSpan span) const {
+  for (const Run& run : runs_) {
+    if (!run.request || span.begin >= run.asked_end) continue;
+    span.end = std::min(span.end, std::max(run.pieces.end, span.begin));
+  }
+  return span;
 }
 
 void Puller::claim(PieceSpan pieces, ClaimMode mode, SourceId origin, Instant now) {
@@ -189,6 +201,7 @@ void Puller::begin(Run& run, OriginBook::Origin& origin, Instant now) {
   for (PieceIndex p = run.pieces.begin; p < run.pieces.end; ++p) requests_.forget_prefix(p);
   run.origin = origin.id;
   run.begun_at = now;
+  run.asked_end = run.pieces.end;
   origins_.begun(origin, requests_.in_flight(origin.id) == 0, now);
   run.request = requests_.open(origin.id, span, false, now);
   commands_.emplace_back(FetchRange{*run.request, origin.id, span, false});
@@ -313,13 +326,30 @@ void Puller::forget(SourceId peer) {
   }
 }
 
-void Puller::introduce(SourceId to) {
+void Puller::introduce(SourceId to, Instant now) {
+  for (Run& run : runs_) tell(run, to, now);
+}
+
+// Who joins the circle of those that must know, without being new here.
+void Puller::tell_watchers(Instant now) {
+  if (runs_.empty() || roster_.watchers() == watchers_) return;
+  watchers_ = roster_.watchers();
   for (Run& run : runs_) {
-    if (run.mode == ClaimMode::hedge) continue;
-    if (std::find(run.told.begin(), run.told.end(), to) == run.told.end()) run.told.push_back(to);
-    const ClaimMode mode = run.request || run.broken ? ClaimMode::under_way : run.mode;
-    commands_.emplace_back(SendMessage{{to}, Claim{run.number, run.pieces, mode, 0}});
+    for (const SourceId to : watchers_) {
+      if (std::find(run.told.begin(), run.told.end(), to) == run.told.end()) tell(run, to, now);
+    }
   }
+}
+
+void Puller::tell(Run& run, SourceId to, Instant now) {
+  if (run.mode == ClaimMode::hedge) return;
+  // Whoever was told of it is gone: it has to settle with this one.
+  if (!run.request && run.mode == ClaimMode::lease && run.told.empty()) {
+    run.fetch_at = std::max(run.fetch_at, now + settle_);
+  }
+  if (std::find(run.told.begin(), run.told.end(), to) == run.told.end()) run.told.push_back(to);
+  const ClaimMode mode = run.request || run.broken ? ClaimMode::under_way : run.mode;
+  commands_.emplace_back(SendMessage{{to}, Claim{run.number, run.pieces, mode, 0}});
 }
 
 void Puller::split(std::uint32_t number) {
@@ -354,9 +384,11 @@ bool Puller::hedge(const ClaimTable::Late& late, Instant now) {
       std::max<std::uint64_t>(policy_.hedge_pieces_min,
                               std::uint64_t{layout_.piece_count()} * policy_.hedge_permille / 1000);
   if (hedged_.count() >= budget) return false;
-  const std::uint64_t mine = chooser_.weight(roster_.self(), piece.value);
+  // Of each hedge of the budget somebody else is in charge: two at once would both count as one.
+  const std::uint32_t number = hedged_.count();
+  const std::uint64_t mine = chooser_.weight(roster_.self(), number);
   for (const SiteRoster::Member& member : roster_.pullers()) {
-    if (member.link && member.link != late.who && chooser_.weight(member.key, piece.value) > mine) {
+    if (member.link && member.link != late.who && chooser_.weight(member.key, number) > mine) {
       return false;  // that one will
     }
   }

@@ -56,7 +56,7 @@ class Puller {
   // The peer is gone; nothing more is told to it.
   void forget(SourceId peer);
   // A new watcher: tell it what is under way.
-  void introduce(SourceId to);
+  void introduce(SourceId to, Instant now);
   // From now on fewer requests are begun at once, or as many as usual again.
   void set_background(bool background) { background_ = background; }
 
@@ -77,14 +77,18 @@ class Puller {
     Instant fetch_at;                  // when the claim has settled
     std::optional<RequestId> request;  // nothing: not asked for yet
     Instant begun_at;
-    Instant report_at;  // of progress, next
+    PieceIndex asked_end;  // of the range as it was asked for
+    Instant report_at;     // of progress, next
   };
 
   void fetch_settled(Mode mode, Instant now);
+  void tell_watchers(Instant now);
+  void tell(Run& run, SourceId to, Instant now);
   void drop_lost(Run& run);
   void begin(Run& run, OriginBook::Origin& origin, Instant now);
   void begin_whole_file(OriginBook::Origin& origin, Instant now);
   void claim_next(Mode mode, Instant now, WakeUp& wake);
+  [[nodiscard]] PieceSpan without_tails(PieceSpan span) const;
   void claim(PieceSpan pieces, ClaimMode mode, SourceId origin, Instant now);
   void assist(Instant now, WakeUp& wake);
   bool hedge(const ClaimTable::Late& late, Instant now);
@@ -140,6 +144,7 @@ class Puller {
   Duration settle_;
   PieceSet hedged_;  // by anybody
   Instant split_at_;
+  std::vector<SourceId> watchers_;  // who was told of all runs
 };
 
 }  // namespace lanward::core

@@ -244,7 +244,7 @@ void Scheduler::on(const PeerMessage& fact, Instant now) {
 }
 
 void Scheduler::hear(SourceId from, const Hello& hello, Instant now) {
-  if (roster_.hear(from, hello, now)) puller_.introduce(from);
+  if (roster_.hear(from, hello, now)) puller_.introduce(from, now);
 }
 
 // Who has not said its name cannot claim: nobody could tell who is entitled.
@@ -271,15 +271,29 @@ void Scheduler::hear(SourceId from, const Roster& roster, Instant now) {
 // ---- facts about pieces ------------------------------------------------------------------------
 
 void Scheduler::on(const PieceVerified& fact, Instant now) {
-  if (board_.verified().contains(fact.piece)) return;
-  board_.verify(fact.piece);
-  requests_.forget_prefix(fact.piece);
-  claims_.settle(fact.piece);
+  if (!settle(fact.piece, now)) return;
   for (const SourceId source : fact.from) {
     if (is_peer(source)) proved(source);
   }
   if (fact.from.size() == 1 && !is_peer(fact.from[0])) ++origins_.at(fact.from[0]).good_pieces;
+}
+
+// Nobody need fetch it; false if that was known.
+bool Scheduler::settle(PieceIndex piece, Instant now) {
+  if (board_.verified().contains(piece)) return false;
+  board_.verify(piece);
+  requests_.forget_prefix(piece);
+  claims_.settle(piece);
   last_progress_ = now;
+  return true;
+}
+
+void Scheduler::on(const PeersReport& fact, Instant now) {
+  for (const PeerHasPiece& piece : fact.brought) {
+    if (settle(piece.piece, now)) proved(piece.peer);
+  }
+  for (const PeerProgressed& total : fact.totals) on(total, now);
+  for (const PeerHasPiece& news : fact.news) on(news, now);
 }
 
 void Scheduler::on(const PieceFailed& fact, Instant now) {
@@ -437,8 +451,10 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const Duration patience = active ? policy_.lease_patience_active : policy_.lease_patience;
   const Duration spread{(patience.count() / 1024) * static_cast<std::int64_t>(place_ >> 22U)};
   const Instant last_byte = std::max(last_peer_byte_, last_origin_byte_);
-  // Fetching for oneself is no help while the origin answers nobody.
-  const bool helpless = origin->failures > 0 || origin_silent(now);
+  // Fetching for oneself is no help while the origin answers nobody. But whoever was told so must
+  // ask again one day, even if it is not its turn any more.
+  const bool failing = origin->failures > 0 && now < origin->ready_at + patience;
+  const bool helpless = failing || origin_silent(now);
   const bool stalled =
       !helpless && now - std::max(last_byte, started_ + policy_.http_delay) >= patience + spread;
 

@@ -67,6 +67,7 @@ class Scheduler {
   void on(const PeersHavePieces& fact, Instant now);
   void on(const PeerMessage& fact, Instant now);
   void on(const PeerProgressed& fact, Instant now);
+  void on(const PeersReport& fact, Instant now);
   void on(const PieceVerified& fact, Instant now);
   void on(const PieceFailed& fact, Instant now);
   void on(const StoreFailed& fact, Instant now);
@@ -81,6 +82,7 @@ class Scheduler {
   void hear(SourceId from, const SplitRequest& request, Instant now);
   void hear(SourceId from, const Roster& roster, Instant now);
 
+  bool settle(PieceIndex piece, Instant now);
   void proved(SourceId peer);
   void forget(SourceId peer, Instant now);
   void strike_off(const OriginBook::Origin& origin, FailureClass kind);

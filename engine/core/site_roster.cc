@@ -22,6 +22,10 @@ constexpr Duration kRelayDelay = std::chrono::milliseconds{5};
 // connected to everybody, repeating them costs three messages a second.
 constexpr Duration kBeatRelayDelay = std::chrono::milliseconds{50};
 constexpr std::size_t kBeatRelays = 3;
+// Where most candidates are known by hearsay only, beats of all of them come at any time, and the
+// relays of one would be most of what a peer has to do. Several steps still take less than the two
+// beats that may be missed.
+constexpr Duration kSparseRelayDelay = std::chrono::milliseconds{250};
 // Tries to connect to a member known by hearsay, and how long it is left out after the last one.
 // Everybody is among the lowest ranks of the few it knows at first; only when the pullers have been
 // the same for this long is it worth a connection.
@@ -201,7 +205,7 @@ bool SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now)
   heard_.rates_kib[at] = from.believed ? entry.rate_kib : 0;
   heard.pullers = from.believed ? entry.pullers : std::uint16_t{0};
   heard.at = now;
-  if (!relay_at_) relay_at_ = now + kBeatRelayDelay;
+  if (!relay_at_) relay_at_ = now + (sparse_ ? kSparseRelayDelay : kBeatRelayDelay);
   return true;
 }
 
@@ -275,8 +279,13 @@ void SiteRoster::rank_members(Instant now) {
   }
   while (next != linked.cend() && ranking_.size() < kRosterEntriesMax) add_linked();
   if (ranking_.size() > kRosterEntriesMax) ranking_.resize(kRosterEntriesMax);
-  for (const Member& member : ranking_) {
-    const bool known = std::any_of(before.begin(), before.end(),
+  const auto hearsay = std::count_if(ranking_.begin(), ranking_.end(),
+                                     [&](const Member& m) { return !m.link && m.key != self_; });
+  sparse_ = 2 * static_cast<std::size_t>(hearsay) > ranking_.size();
+  // Only of those that are told to others.
+  const auto told_before = std::span(before).first(std::min(before.size(), told_max()));
+  for (const Member& member : std::span(ranking_).first(std::min(ranking_.size(), told_max()))) {
+    const bool known = std::any_of(told_before.begin(), told_before.end(),
                                    [&](const Member& b) { return b.key == member.key; });
     if (known || member.key == self_) continue;
     relay_to_all_ = true;
@@ -369,8 +378,7 @@ void SiteRoster::set_pullers(Instant now) {
     pulls_ = pulls_ || (member.key == self_ && !member.link);
   }
   watchers_.clear();
-  const std::size_t circle = 2 * std::size_t{std::max(count_, policy_.pullers)};
-  const std::size_t n = std::min(circle, ranking_.size());
+  const std::size_t n = std::min(told_max(), ranking_.size());
   for (std::size_t i = 0; i < n; ++i) {
     if (ranking_[i].link) watchers_.push_back(*ranking_[i].link);
   }
@@ -408,6 +416,11 @@ void SiteRoster::dial(Instant now) {
   }
 }
 
+// The pullers and their successors.
+std::size_t SiteRoster::told_max() const {
+  return 2 * std::size_t{std::max(count_, policy_.pullers)};
+}
+
 Roster SiteRoster::table(Instant now) const {
   Roster roster;
   for (const Member& member : ranking_) {
@@ -423,7 +436,7 @@ Roster SiteRoster::table(Instant now) const {
       entry.pullers = heard_.members[at].pullers;
     }
     roster.entries.push_back(entry);
-    if (roster.entries.size() >= 2 * std::size_t{std::max(count_, policy_.pullers)}) break;
+    if (roster.entries.size() >= told_max()) break;
   }
   return roster;
 }

@@ -126,6 +126,7 @@ class SiteRoster {
   void dial(Instant now);
   void beat(Instant now);
   void relay(Instant now);
+  [[nodiscard]] std::size_t told_max() const;
   [[nodiscard]] Roster table(Instant now) const;
   [[nodiscard]] bool candidate() const;
 
@@ -152,6 +153,7 @@ class SiteRoster {
   std::uint32_t count_ = 0;  // how many pullers there should be
   bool pulls_ = false;
   bool dirty_ = true;
+  bool sparse_ = false;  // most of the ranking is hearsay
   std::uint32_t generation_ = 0;
   Instant changed_at_;
   Instant next_beat_;

@@ -51,7 +51,20 @@ class Checkers : public testing::Test {
   void finish(MachineChecker& m, std::uint64_t request, core::PieceSpan span) {
     m.on_fact(core::RangeProgressed{RequestId{request}, layout_.bytes(span).end});
     m.on_fact(core::RangeFinished{RequestId{request}});
-    for (PieceIndex p = span.begin; p < span.end; ++p) m.on_fact(core::PieceVerified{p, {}});
+    for (PieceIndex p = span.begin; p < span.end; ++p) gets(m, p.value);
+  }
+  void fetch_whole(MachineChecker& m, std::uint64_t request, core::PieceSpan span) {
+    fetch(m, request, span);
+    finish(m, request, span);
+  }
+  // Claimed long enough before.
+  void claim_and_fetch(MachineChecker& m, std::uint32_t run, core::PieceSpan span) {
+    claim(m, run, span);
+    wait(1s);
+    fetch(m, run, span);
+  }
+  static void gets(MachineChecker& m, std::uint32_t piece) {
+    m.on_fact(core::PieceVerified{PieceIndex{piece}, {}});
   }
   // The rules that were broken, one word for each time.
   std::string broken() {
@@ -77,8 +90,7 @@ TEST_F(Checkers, AnOrderlyRunBreaksNothing) {
   claim(a, 2, pieces(4, 8));
   wait(100ms);
   finish(a, 1, pieces(0, 4));
-  fetch(a, 2, pieces(4, 8));
-  finish(a, 2, pieces(4, 8));
+  fetch_whole(a, 2, pieces(4, 8));
   EXPECT_FALSE(a.pulling());
   a.complete();
   site().finish(8 * kPiece);
@@ -97,7 +109,7 @@ TEST_F(Checkers, S1TellsOfPiecesAskedTwiceByOneMachine) {
 
 TEST_F(Checkers, S1TellsOfPiecesThatAreThere) {
   MachineChecker& a = machine(0);
-  a.on_fact(core::PieceVerified{PieceIndex{3}, {}});
+  gets(a, 3);
   fetch(a, 1, pieces(2, 3));
   wait(1ms);
   EXPECT_EQ(broken(), "");
@@ -107,7 +119,7 @@ TEST_F(Checkers, S1TellsOfPiecesThatAreThere) {
 
 TEST_F(Checkers, S1AllowsWhatTheEngineCannotKnowYet) {
   MachineChecker& a = machine(0);
-  a.on_fact(core::PieceVerified{PieceIndex{3}, {}});
+  gets(a, 3);
   fetch(a, 1, pieces(3, 4));
   EXPECT_EQ(broken(), "");
 }
@@ -135,9 +147,7 @@ TEST_F(Checkers, S2AsksNoSettlingOfSoloClaimsNorOfWhoIsAlone) {
 TEST_F(Checkers, S3TellsOfBytesAskedByTwoMachines) {
   fetch(machine(0), 1, pieces(0, 2));
   MachineChecker& b = acquainted(1);
-  claim(b, 1, pieces(1, 3));
-  wait(1s);
-  fetch(b, 1, pieces(1, 3));
+  claim_and_fetch(b, 1, pieces(1, 3));
   EXPECT_EQ(broken(), "S3");
 }
 
@@ -157,9 +167,7 @@ TEST_F(Checkers, S3TakesBackWhatWasCancelledOrLost) {
   fetch(b, 1, pieces(1, 3));
   b.gone();
   MachineChecker& c = acquainted(2);
-  claim(c, 1, pieces(1, 4));
-  wait(1s);
-  fetch(c, 1, pieces(1, 4));
+  claim_and_fetch(c, 1, pieces(1, 4));
   EXPECT_EQ(broken(), "");
 }
 
@@ -202,9 +210,7 @@ TEST_F(Checkers, S8LimitsMachinesThatFetchLeasedRuns) {
   scenario_.policy.pullers_max = 2;
   for (std::uint32_t host = 0; host < 3; ++host) {
     MachineChecker& m = acquainted(host);
-    claim(m, 1, pieces(host, host + 1));
-    wait(1s);
-    fetch(m, 1, pieces(host, host + 1));
+    claim_and_fetch(m, 1, pieces(host, host + 1));
   }
   EXPECT_EQ(broken(), "S8");
   EXPECT_EQ(site().figures().pullers_most, 3U);
@@ -227,11 +233,11 @@ TEST_F(Checkers, S9WaitsForThePolicyDelayAndEndsWithTheTransfer) {
 TEST_F(Checkers, L1TellsOfAWaitBeyondAllPatience) {
   MachineChecker& a = machine(0);
   wait(20s);
-  a.on_fact(core::PieceVerified{PieceIndex{0}, {}});
+  gets(a, 0);
   EXPECT_EQ(broken(), "");
   EXPECT_EQ(a.worst_stall(), 20s);
   wait(25s);
-  a.on_fact(core::PieceVerified{PieceIndex{1}, {}});
+  gets(a, 1);
   EXPECT_EQ(broken(), "L1");
 }
 
@@ -242,7 +248,7 @@ TEST_F(Checkers, L1BlamesNobodyForAnOutage) {
   wait(60s);
   site().set_origin_up(true);
   wait(20s);
-  a.on_fact(core::PieceVerified{PieceIndex{1}, {}});
+  gets(a, 1);
   EXPECT_EQ(broken(), "");
   EXPECT_EQ(a.worst_stall(), 81s);
 }
@@ -259,11 +265,9 @@ TEST_F(Checkers, L1LooksAtWhoNeverEndsButNotAtWhoIsGone) {
 // The first pieces are fetched, and then nobody fetches for so long.
 TEST_F(Checkers, L3WantsSomebodyToFetchWhatNobodyHas) {
   MachineChecker& a = machine(0);
-  fetch(a, 1, pieces(0, 4));
-  finish(a, 1, pieces(0, 4));
+  fetch_whole(a, 1, pieces(0, 4));
   wait(1s);
-  fetch(a, 2, pieces(4, 5));
-  finish(a, 2, pieces(4, 5));
+  fetch_whole(a, 2, pieces(4, 5));
   EXPECT_EQ(broken(), "");
   wait(3s);
   fetch(a, 3, pieces(5, 6));
@@ -274,8 +278,7 @@ TEST_F(Checkers, L3WantsSomebodyToFetchWhatNobodyHas) {
 TEST_F(Checkers, L3AsksNothingWhenTheSiteHasEverything) {
   MachineChecker& a = machine(0);
   MachineChecker& b = machine(1);
-  fetch(a, 1, pieces(0, 16));
-  finish(a, 1, pieces(0, 16));
+  fetch_whole(a, 1, pieces(0, 16));
   a.complete();
   wait(10s);
   fetch(b, 1, pieces(0, 1));
@@ -292,8 +295,7 @@ TEST_F(Checkers, L3BlamesNobodyForAnOutageNorForTheDelay) {
   scenario_.policy.http_delay = 20s;
   MachineChecker& a = machine(0);
   wait(20s);
-  fetch(a, 1, pieces(0, 1));
-  finish(a, 1, pieces(0, 1));
+  fetch_whole(a, 1, pieces(0, 1));
   site().set_origin_up(false);
   wait(8s);
   site().set_origin_up(true);
@@ -306,8 +308,7 @@ TEST_F(Checkers, S7GivesLiarsTheirCreditAndNoMore) {
   scenario_.adversaries = {{.kind = AdversaryKind::have_liar, .count = 2}};
   MachineChecker& a = machine(0);
   wait(2s);
-  fetch(a, 1, pieces(0, 1));
-  finish(a, 1, pieces(0, 1));
+  fetch_whole(a, 1, pieces(0, 1));
   EXPECT_EQ(broken(), "");
   wait(3s);
   fetch(a, 2, pieces(1, 2));
@@ -323,8 +324,7 @@ TEST_F(Checkers, S6AndL2LetHogsHoldLittleAndNotForLong) {
   finish(a, 1, pieces(0, 8));
   // As many as a stranger may claim.
   wait(7s);
-  fetch(a, 2, pieces(8, 9));
-  finish(a, 2, pieces(8, 9));
+  fetch_whole(a, 2, pieces(8, 9));
   EXPECT_EQ(broken(), "S6");
   wait(10s);
   fetch(a, 3, pieces(9, 10));

@@ -95,9 +95,15 @@ TEST_F(StoreTest, CollectedVerdictsWaitUntilTheyAreAskedForAndTheLastPieceBrings
   const std::uint64_t rest = content_->missing_bytes(core::PieceIndex{2});
   content_->put_missing(core::PieceIndex{2}, rest, kPeer, Payload::intact);
   run();
-  const auto told = facts_.all<core::PieceVerified>();
-  ASSERT_EQ(told.size(), 3U);
-  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(told[i].piece.value, i);
+  const auto told = facts_.all<core::PeersReport>();
+  ASSERT_EQ(told.size(), 1U);
+  ASSERT_EQ(told[0].brought.size(), 2U);
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(told[0].brought[i].piece.value, i);
+    EXPECT_EQ(told[0].brought[i].peer, kPeer);
+  }
+  EXPECT_EQ(facts_.count<core::PieceVerified>(), 1U);
+  EXPECT_EQ(ledger_of(kPeer).useful.value, content_->content().layout.size().value);
   EXPECT_EQ(seen.size(), 2U);
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <map>
 #include <memory>
 
 #include "tests/simulator/recorded_facts.h"
@@ -35,6 +37,8 @@ struct TestMachine {
 //  announces what is verified
 class SwarmTest : public ::testing::Test {
  protected:
+  explicit SwarmTest(const SwarmSettings& settings = {})
+      : settings_(settings), site_(queue_, network_, settings, core::Seed{1}) {}
   TestMachine& add(bool seed) {
     const auto host = static_cast<std::uint32_t>(machines_.size());
     machines_.push_back(std::make_unique<TestMachine>(queue_, network_, site_, host));
@@ -73,7 +77,8 @@ class SwarmTest : public ::testing::Test {
 
   EventQueue queue_;
   Network network_{queue_};
-  Site site_{queue_, network_, {}, core::Seed{1}};
+  const SwarmSettings settings_;
+  Site site_;
   core::Manifest manifest_ = test_manifest(kPieces);
   std::vector<std::unique_ptr<TestMachine>> machines_;
 };
@@ -225,84 +230,89 @@ TEST_F(SwarmTest, MachinesOfDifferentContentsDoNotMeet) {
   EXPECT_EQ(one.facts.count<core::PeerJoined>(), 0U);
 }
 
-TEST_F(SwarmTest, TakesNoMoreConnectionsThanAllowed) {
-  SwarmSettings settings;
-  settings.connections_max = 6;
-  settings.connections_out = 2;
-  Site site(queue_, network_, settings, core::Seed{3});
-  std::vector<std::unique_ptr<TestMachine>> crowd;
-  for (std::uint32_t host = 0; host < 30; ++host) {
-    crowd.push_back(std::make_unique<TestMachine>(queue_, network_, site, host));
-    TestMachine& m = *crowd.back();
-    m.content = open_content(queue_, m.store, manifest_.content, m.facts);
-    m.member = m.swarm.join({manifest_, m.content, {}, {}}, m.facts.sink());
-    run_for(queue_, std::chrono::milliseconds{30});
+// Thirty machines, too many for a full mesh.
+class CrowdTest : public SwarmTest {
+ protected:
+  static constexpr std::uint32_t kMachines = 30;
+
+  CrowdTest() : SwarmTest({.connections_max = 6, .connections_out = 2}) {}
+  // `seeds` of them have the file.
+  void gather(std::uint32_t seeds = 0) {
+    for (std::uint32_t host = 0; host < kMachines; ++host) {
+      add(host < seeds);
+      run_for(queue_, std::chrono::milliseconds{30});
+    }
+    run_for(queue_, kEstablished);
   }
-  run_for(queue_, kEstablished);
-  for (const auto& m : crowd) {
-    EXPECT_GE(m->facts.count<core::PeerJoined>(), settings.connections_out);
-    EXPECT_LE(m->facts.count<core::PeerJoined>(), settings.connections_max);
+};
+
+TEST_F(CrowdTest, TakesNoMoreConnectionsThanAllowed) {
+  gather();
+  for (const auto& m : machines_) {
+    EXPECT_GE(m->facts.count<core::PeerJoined>(), settings_.connections_out);
+    EXPECT_LE(m->facts.count<core::PeerJoined>(), settings_.connections_max);
   }
-  crowd.clear();
 }
 
 // News reach the engine in batches there; none may be left behind.
-TEST_F(SwarmTest, ALargeSiteHearsOfEveryPieceOfItsNeighbours) {
-  SwarmSettings settings;
-  settings.connections_max = 6;
-  settings.connections_out = 2;
-  Site site(queue_, network_, settings, core::Seed{4});
-  std::vector<std::unique_ptr<TestMachine>> crowd;
-  for (std::uint32_t host = 0; host < 30; ++host) {
-    crowd.push_back(std::make_unique<TestMachine>(queue_, network_, site, host));
-    TestMachine& m = *crowd.back();
-    m.content = open_content(queue_, m.store, manifest_.content, m.facts);
-    m.member = m.swarm.join({manifest_, m.content, {}, {}}, m.facts.sink());
-  }
-  run_for(queue_, kEstablished);
-  const std::uint32_t pieces = manifest_.content.layout.piece_count();
-  for (std::uint32_t p = 0; p < pieces; ++p) {
-    crowd.front()->member->announce(core::PieceIndex{p});
+TEST_F(CrowdTest, HearsOfEveryPieceOfItsNeighbours) {
+  gather();
+  for (std::uint32_t p = 0; p < kPieces; ++p) {
+    machines_.front()->member->announce(core::PieceIndex{p});
     run_for(queue_, std::chrono::milliseconds{3});
   }
-  run_for(queue_, settings.crowd_tell_interval + settings.news_interval + settings.latency_max);
+  run_for(queue_, settings_.crowd_tell_interval + settings_.news_interval + settings_.latency_max);
   std::size_t heard = 0;
-  for (const auto& m : crowd) {
-    for (const auto& fact : m->facts.all<core::PeersHavePieces>()) heard += fact.news.size();
+  for (const auto& m : machines_) {
+    for (const auto& fact : m->facts.all<core::PeersReport>()) heard += fact.news.size();
     heard += m->facts.count<core::PeerHasPiece>();
   }
-  EXPECT_EQ(heard, pieces * crowd.front()->facts.count<core::PeerJoined>());
-  crowd.clear();
+  EXPECT_EQ(heard, kPieces * machines_.front()->facts.count<core::PeerJoined>());
 }
 
 // No engine announces anything here: pieces go on as soon as they are verified, but for the last
 // piece of each machine, so that one may be missing where all neighbours had it last.
-TEST_F(SwarmTest, ALargeSitePassesPiecesOnAndTellsEachVerdictOnce) {
-  SwarmSettings settings;
-  settings.connections_max = 6;
-  settings.connections_out = 2;
-  Site site(queue_, network_, settings, core::Seed{5});
-  std::vector<std::unique_ptr<TestMachine>> crowd;
-  for (std::uint32_t host = 0; host < 30; ++host) {
-    crowd.push_back(std::make_unique<TestMachine>(queue_, network_, site, host));
-    TestMachine& m = *crowd.back();
-    m.content = open_content(queue_, m.store, manifest_.content, m.facts);
-    for (std::uint32_t i = 0; host == 0 && i < kPieces; ++i) {
-      m.content->put_missing(core::PieceIndex{i}, kPiece, core::SourceId{0}, Payload::intact);
-    }
-    run_for(queue_, std::chrono::milliseconds{100});
-    m.facts.events.clear();
-    m.member = m.swarm.join({manifest_, m.content, {}, {}}, m.facts.sink());
-  }
-  run_for(queue_, kEstablished);
-  for (std::uint32_t host = 1; host < 30; ++host) crowd[host]->member->allow(kAll);
+TEST_F(CrowdTest, PassesPiecesOnAndTellsEachVerdictAndEachByteOnce) {
+  gather(1);
+  for (std::uint32_t host = 1; host < kMachines; ++host) machines_[host]->member->allow(kAll);
   run_for(queue_, std::chrono::minutes{1});
-  for (std::uint32_t host = 1; host < 30; ++host) {
-    const std::uint32_t verified = crowd[host]->content->verified().count();
+  for (std::uint32_t host = 1; host < kMachines; ++host) {
+    const TestMachine& m = *machines_[host];
+    const std::uint32_t verified = m.content->verified().count();
     EXPECT_GE(verified, kPieces - 1) << host;
-    EXPECT_EQ(crowd[host]->facts.count<core::PieceVerified>(), verified) << host;
+    std::size_t told = m.facts.count<core::PieceVerified>();
+    std::map<core::SourceId, std::uint64_t> received;
+    for (const auto& report : m.facts.all<core::PeersReport>()) {
+      told += report.brought.size();
+      for (const core::PeerProgressed& total : report.totals) {
+        received[total.peer] = total.received.value;
+      }
+    }
+    EXPECT_EQ(told, verified) << host;
+    std::uint64_t bytes = 0;
+    for (const auto& [peer, total] : received) bytes += total;
+    if (verified < kPieces) {
+      EXPECT_EQ(bytes, std::uint64_t{verified} * kPiece) << host;
+    }
   }
-  crowd.clear();
+}
+
+// Who claims something needs to know at once what there is.
+TEST_F(CrowdTest, AClaimBringsTheNewsAtOnce) {
+  gather();
+  TestMachine& m = *machines_.back();
+  run_for(queue_, settings_.crowd_tell_interval);
+  for (const auto& other : machines_) {
+    if (other.get() != &m) other->member->announce(core::PieceIndex{3});
+  }
+  run_for(queue_, settings_.latency_max);
+  const std::array to{peer_of(m)};
+  m.facts.events.clear();
+  m.member->send(to, core::Claim{.run = 1, .pieces = {core::PieceIndex{3}, core::PieceIndex{4}}});
+  run_for(queue_, std::chrono::milliseconds{1});
+  const auto reports = m.facts.all<core::PeersReport>();
+  ASSERT_EQ(reports.size(), 1U);
+  EXPECT_GE(reports[0].news.size(), settings_.connections_out);
 }
 
 }  // namespace

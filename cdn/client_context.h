@@ -51,6 +51,10 @@ class ClientContext {
   void note_digest(const std::string& url);
   [[nodiscard]] bool wants_digest(const std::string& url) const;
 
+  // The proxy has refused Basic: it is asked what else it takes.
+  void note_proxy_refusal() { proxy_refuses_basic_ = true; }
+  [[nodiscard]] bool proxy_refuses_basic() const { return proxy_refuses_basic_; }
+
   void set_rate_limit(core::ByteRate rate, core::Instant now);
   [[nodiscard]] bool limited() const { return limited_; }
   // All of the bytes or none, as TokenBucket::take.
@@ -65,6 +69,7 @@ class ClientContext {
   mutable std::mutex mutex_;
   std::string reply_headers_;            // guarded by mutex_
   std::set<std::string> digest_places_;  // guarded by mutex_
+  std::atomic<bool> proxy_refuses_basic_{false};
   std::atomic<bool> limited_{false};
   core::TokenBucket bucket_{core::ByteRate{}, core::Instant{}};  // guarded by mutex_
 };

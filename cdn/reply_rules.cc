@@ -203,9 +203,7 @@ Judged<std::optional<std::uint64_t>> judge_document_reply(const ReplyHeaders& re
   return reply.content_length;
 }
 
-bool usable_in_if_range(std::string_view validator) {
-  return validator.starts_with('"') || parse_http_date(validator).has_value();
-}
+bool usable_in_if_range(std::string_view validator) { return validator.starts_with('"'); }
 
 std::string printable(std::string_view text) {
   static constexpr std::size_t kLengthMax = 120;  // fits a line of a log

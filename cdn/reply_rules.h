@@ -34,7 +34,9 @@ using Judged = tl::expected<T, core::Failure>;
 [[nodiscard]] Judged<std::optional<std::uint64_t>> judge_document_reply(const ReplyHeaders& reply,
                                                                         core::ByteCount limit);
 
-// Whether a validator may stand in If-Range: a strong entity tag or a date.
+// Whether a validator may stand in If-Range: a strong entity tag. A date is too coarse for that:
+// servers answer with the whole file while it is young, Apache's for a minute. The reply's own date
+// is compared all the same.
 [[nodiscard]] bool usable_in_if_range(std::string_view validator);
 
 // Text from outside, fit for a message: no control characters, not long.

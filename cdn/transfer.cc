@@ -25,6 +25,10 @@ constexpr std::size_t kHeaderBytesMax = 4 * kHeaderBlockBytesMax;
 // common NAT boxes and balancers forget a connection.
 constexpr long kKeepAliveIdleSeconds = 45;
 
+// Challenges of a proxy that libcurl answers itself: NTLM has two, Digest one and another when the
+// first has grown old.
+constexpr std::uint32_t kProxyChallengesMax = 2;
+
 // A transfer that waits for its rate limit is looked at no more often: a fraction of the burst that
 // the limit saves up meanwhile, so nothing is lost by it.
 constexpr core::Duration kThrottleStep = std::chrono::milliseconds{5};
@@ -118,6 +122,7 @@ CURL* Transfer::start_hop(const OriginOptions& options) {
     paused_ = false;
     throttled_ = false;
     challenged_ = false;
+    proxy_challenges_ = 0;
     body_ = Body::unjudged;
     discarded_ = 0;
     last_activity_ = now();
@@ -232,7 +237,13 @@ void Transfer::set_proxy_options() {
   curl_easy_setopt(easy, CURLOPT_PROXY, proxy.url.c_str());
   curl_easy_setopt(easy, CURLOPT_NOPROXY,
                    settings.bypass.c_str());  // also if empty: no environment
-  if (proxy.user.empty() && proxy.password.empty()) return;
+  proxy_user_ = !proxy.user.empty() || !proxy.password.empty();
+  if (!proxy_user_) return;
+  // Basic costs no round trip. The others cost one for each request, or for each tunnel.
+  proxy_other_ = client_->proxy_refuses_basic();
+  const unsigned long others = CURLAUTH_DIGEST | CURLAUTH_NTLM | CURLAUTH_NEGOTIATE;
+  curl_easy_setopt(easy, CURLOPT_PROXYAUTH,
+                   static_cast<long>(proxy_other_ ? others : CURLAUTH_BASIC));
   curl_easy_setopt(easy, CURLOPT_PROXYUSERNAME, proxy.user.c_str());
   curl_easy_setopt(easy, CURLOPT_PROXYPASSWORD, proxy.password.c_str());
 }
@@ -266,6 +277,7 @@ bool Transfer::add_header_line(std::string_view line) {
   curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
   // The challenge that libcurl has asked for and answers itself.
   if (status == 401 && digest_ && !std::exchange(challenged_, true)) return true;
+  if (status == 407 && proxy_other_ && proxy_challenges_++ < kProxyChallengesMax) return true;
   // An interim reply is followed by the real one.
   return status < 200 || decide();
 }
@@ -274,6 +286,8 @@ bool Transfer::can_answer(const ReplyHeaders& reply) const {
   return reply.status == 401 && !digest_ && offers(reply, "digest") && !offers(reply, "basic") &&
          has_user_info(hop_url_);
 }
+
+bool Transfer::can_answer_proxy() const { return proxy_user_ && !proxy_other_; }
 
 bool Transfer::decide() {
   const std::string block = std::exchange(header_block_, {});
@@ -284,6 +298,11 @@ bool Transfer::decide() {
   client_->note_reply(block);
   if (can_answer(reply)) {
     answer_ = true;
+    body_ = Body::discarded;
+    return length && *length <= kDiscardBytesMax;
+  }
+  if (reply.status == 407 && can_answer_proxy()) {
+    answer_proxy_ = true;
     body_ = Body::discarded;
     return length && *length <= kDiscardBytesMax;
   }
@@ -385,6 +404,13 @@ CURL* Transfer::finish(CURLcode code, const OriginOptions& options) {
   const std::lock_guard lock(gate_);
   if (!open_) return nullptr;
   if (!refusal_ && std::exchange(answer_, false)) return answer_challenge();
+  long tunnel = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &tunnel);
+  const bool refused_tunnel = code != CURLE_OK && tunnel == 407 && can_answer_proxy();
+  if (!refusal_ && (std::exchange(answer_proxy_, false) || refused_tunnel)) {
+    client_->note_proxy_refusal();
+    return start_hop(options);
+  }
   if (code == CURLE_OK && !refusal_ && !location_.empty()) return follow(options);
   Judged<core::Event> last = outcome(code);
   drop_sink(true);

@@ -109,6 +109,8 @@ class Transfer {
   // Whether the reply is a 401 that another request with the same handle can answer.
   [[nodiscard]] bool can_answer(const ReplyHeaders& reply) const;
   [[nodiscard]] CURL* answer_challenge();
+  // Whether a 407 of the proxy can be answered with other than Basic credentials.
+  [[nodiscard]] bool can_answer_proxy() const;
   // False: the body has to wait for the rate limit.
   [[nodiscard]] bool pay_for(std::size_t bytes);
   [[nodiscard]] bool add_header_line(std::string_view line);
@@ -144,6 +146,10 @@ class Transfer {
   bool digest_ = false;            // of this hop: libcurl asks for a challenge and answers it
   bool challenged_ = false;        // of this hop
   bool answer_ = false;            // what has come is a challenge to answer
+  bool proxy_user_ = false;        // of this hop: it goes through a proxy with credentials of ours
+  bool proxy_other_ = false;       // of this hop: by other means than Basic
+  std::uint32_t proxy_challenges_ = 0;  // of this hop
+  bool answer_proxy_ = false;           // what has come is a proxy's refusal of Basic
   Body body_ = Body::unjudged;
   std::uint64_t discarded_ = 0;
   bool satisfied_ = false;

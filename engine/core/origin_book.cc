@@ -25,6 +25,7 @@ OriginBook::OriginBook(const Policy& policy, std::vector<OriginSpec> specs, bool
     origins_.push_back({.id = SourceId{i},
                         .ready_at = now,
                         .backoff = {},
+                        .no_ranges = specs_[i].no_ranges,
                         .dead = {},
                         .banned_until = specs_[i].banned_until,
                         .rate = RateMeter(now),

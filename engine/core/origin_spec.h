@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/core/units.h"
 
@@ -28,8 +29,15 @@ struct OriginSpec {
   std::string original_host = {};
   // Of a cache host that earlier transfers have banned: not asked before then.
   std::optional<Instant> banned_until = {};
+  // It was found out that it serves no ranges.
+  bool no_ranges = false;
 
   friend bool operator==(const OriginSpec&, const OriginSpec&) = default;
 };
+
+// "URL" or "URL;pri=N", N from 1 to 999999 as in RFC 6249: what else follows a URL is a part of it.
+[[nodiscard]] OriginSpec parse_origin(std::string_view text);
+// What parse_origin() reads as this URL and priority.
+[[nodiscard]] std::string origin_text(const OriginSpec& origin);
 
 }  // namespace lanward::core

@@ -2,7 +2,8 @@
 
 Usage: origins_bench.py --lanward BINARY [--only NAME] [--size MIB] [--runs N] [--directory DIR]
 
-https    one file from nginx over TLS on loopback, verified, against curl -o
+http     one file from nginx on loopback, verified, against curl -o
+https    the same over TLS
 small    files of 1 byte, 1 KiB and 1 MiB, against curl -o
 latency  one origin behind a proxy that delays: 40 ms each way, 100 Mbit/s over all connections
 mirrors  three mirrors behind links of 160, 80 and 40 Mbit/s (tc tbf in network namespaces; needs
@@ -48,6 +49,21 @@ def getting(*command, output):
     return once
 
 
+def bench_http(arguments, directory):
+    origin = support.Origin(directory / "plain", send_buffer=0)
+    try:
+        fill(origin.www / "file.bin", arguments.size * MIB)
+        url = f"http://127.0.0.1:{origin.port}/file.bin"
+        run([arguments.lanward, "publish", origin.www / "file.bin", "--url", url])
+        ours = getting(arguments.lanward, "get", "--quiet", "--no-peers", url, "-o",
+                       output=directory / "ours")
+        curl = getting("curl", "-s", "-S", url, "-o", output=directory / "curl")
+        pairs = alternate(arguments.runs, ours, curl)
+        report("http", ("lanward get", "curl -o"), pairs, arguments.size * MIB)
+    finally:
+        support.stop(origin.process)
+
+
 def bench_https(arguments, directory):
     key, certificate = directory / "key.pem", directory / "cert.pem"
     run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -66,8 +82,8 @@ def bench_https(arguments, directory):
         fill(origin.www / "file.bin", arguments.size * MIB)
         url = f"https://localhost:{origin.port}/file.bin"
         run([arguments.lanward, "publish", origin.www / "file.bin", "--url", url])
-        ours = getting(arguments.lanward, "get", "--quiet", "--ca-file", certificate, url, "-o",
-                       output=directory / "ours")
+        ours = getting(arguments.lanward, "get", "--quiet", "--no-peers", "--ca-file", certificate,
+                       url, "-o", output=directory / "ours")
         curl = getting("curl", "-s", "-S", "--cacert", certificate, url, "-o",
                        output=directory / "curl")
         pairs = alternate(arguments.runs, ours, curl)
@@ -273,7 +289,7 @@ def bench_mirrors(arguments, directory):
         mirrors.close()
 
 
-BENCHES = {"https": bench_https, "small": bench_small, "latency": bench_latency,
+BENCHES = {"http": bench_http, "https": bench_https, "small": bench_small, "latency": bench_latency,
            "mirrors": bench_mirrors}
 
 
@@ -281,7 +297,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--lanward", required=True)
     parser.add_argument("--only", choices=BENCHES)
-    parser.add_argument("--size", type=int, default=1024, help="of https, MiB; default 1024")
+    parser.add_argument("--size", type=int, default=2048,
+                        help="of http and https, MiB; default 2048")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--directory", help="where the files go; default: the temporary directory")
     arguments = parser.parse_args()

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "engine/core/cache_rules.h"
 #include "engine/core/cache_url.h"
 #include "engine/core/overloaded.h"
 
@@ -123,14 +124,27 @@ void Download::open_content() {
     opening_ = false;
     return release_content();
   }
-  ports_.store.open(plan_.content, fact_sink(),
-                    [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_),
-                     &store = ports_.store](Result<std::shared_ptr<ports::ContentStore>> opened) {
-                      loop.post([this, life, &store, opened = std::move(opened)]() mutable {
-                        if (!life.expired()) return on_opened(std::move(opened));
-                        if (opened) store.close(*opened, [](const Result<void>&) {});
-                      });
-                    });
+  ports_.store.open_with(
+      plan_.content, open_hints(), fact_sink(),
+      [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_),
+       &store = ports_.store](Result<std::shared_ptr<ports::ContentStore>> opened) {
+        loop.post([this, life, &store, opened = std::move(opened)]() mutable {
+          if (!life.expired()) return on_opened(std::move(opened));
+          if (opened) store.close(*opened, [](const Result<void>&) {});
+        });
+      });
+}
+
+ports::OpenHints Download::open_hints() const {
+  ports::OpenHints hints{.destination = plan_.destination, .beside = beside_};
+  // What is shown to people may be in no URL that opens a door.
+  if (!plan_.urls.empty()) hints.origin = core::without_secrets(plan_.urls.front().url);
+  if (plan_.manifest) {
+    hints.name = plan_.manifest->name;
+    hints.metainfo = std::make_shared<const std::vector<std::uint8_t>>(plan_.manifest->metainfo);
+  }
+  if (hints.name.empty()) hints.name = plan_.destination.substr(plan_.destination.rfind('/') + 1);
+  return hints;
 }
 
 void Download::on_opened(Result<std::shared_ptr<ports::ContentStore>> opened) {
@@ -143,6 +157,7 @@ void Download::on_opened(Result<std::shared_ptr<ports::ContentStore>> opened) {
 
 void Download::begin_transfer() {
   verified_ = store_->verified();
+  store_note_ = store_->note();
   if (!std::exchange(cache_counted_, true)) cached_bytes_ = verified_bytes(plan_.wanted);
 
   const bool peers = plan_.use_peers && ports_.swarm != nullptr && plan_.manifest &&
@@ -184,15 +199,17 @@ std::vector<core::OriginSpec> Download::list_origins() {
   }
   std::vector<core::OriginSpec> origins;
   for (core::SourceUrl& source : core::with_caches(plan_.urls, plan_.caches, kOriginsMax)) {
-    // What a cache passes on is known by the validator only, if there is no manifest. With one its
-    // pieces are, and a cache that was filled by other means may have validators of its own.
+    // Versions are told by the validator only, if there is no manifest. With one pieces are
+    // verified: the same bytes may be put at the URL anew, and a cache may have validators of its
+    // own.
     const bool cache = source.spec.price == core::PriceClass::cache_host;
-    const bool validated =
-        source.original == plan_.validated_url && !(cache && plan_.manifest.has_value());
+    const bool probed = source.original == plan_.validated_url;
+    const bool validated = probed && !plan_.manifest;
     if (cache && !plan_.manifest && (!validated || plan_.validator.empty())) continue;
     SourceRecord& record = sources_[core::SourceId{static_cast<std::uint32_t>(origins.size())}];
     record.name = source.spec.url;
     record.validated = validated;
+    source.spec.no_ranges = plan_.no_ranges && probed && !cache;
     source.spec.banned_until = control_.banned_until(source.spec);
     origins.push_back(std::move(source.spec));
   }
@@ -220,31 +237,55 @@ ports::Task Download::on_loop(ports::Task task) {
 
 void Download::on_fact(const core::Event& event) {
   note(event);
-  if (phase_ != Phase::transferring) return;
+  if (begin_anew(event) || phase_ != Phase::transferring) return;
   scheduler_->handle(event, ports_.loop.now());
   drive();
+}
+
+// Closes the content to open it again in a better state: without what the disk has lost, which is
+// then fetched like anything else, or in another place than the cache that takes no more bytes.
+bool Download::begin_anew(const core::Event& event) {
+  const bool open = phase_ == Phase::transferring || phase_ == Phase::transferred;
+  const auto* lost = std::get_if<core::PieceLost>(&event);
+  const auto* failed = std::get_if<core::StoreFailed>(&event);
+  const bool full = failed != nullptr && (failed->error.code == ErrorCode::disk_full ||
+                                          failed->error.code == ErrorCode::disk_io);
+  const bool move = full && !beside_ && !plan_.destination.empty();
+  if (!open || (lost == nullptr && !move)) return false;
+  if (lost != nullptr) verified_.erase(lost->piece);
+  beside_ = beside_ || move;
+  again_ = true;
+  halt(Phase::ended);
+  return true;
 }
 
 // What is shown to people, and the one fixed route: a verified piece is offered to peers.
 void Download::note(const core::Event& event) {
   std::visit(core::Overloaded{
-                 [&](const core::PieceVerified& f) {
-                   verified_.insert(f.piece);
-                   if (member_ != nullptr) member_->announce(f.piece);
-                   if (holders_.size() > 1) tell_holders();  // one may want no more than it has
-                 },
+                 [&](const core::PieceVerified& f) { offer(f.piece); },
                  [&](const core::PeerJoined& f) {
                    SourceRecord& peer = sources_[f.peer];
                    peer.name = f.address;
                    peer.joined = true;
                  },
                  [&](const core::PeerProgressed& f) { sources_[f.peer].swarm = f; },
+                 [&](const core::PeersReport& f) {
+                   for (const core::PeerHasPiece& each : f.brought) offer(each.piece);
+                   for (const core::PeerProgressed& each : f.totals)
+                     sources_[each.peer].swarm = each;
+                 },
                  [&](const core::PeerLeft& f) { sources_[f.peer].joined = false; },
                  [&](const core::RangeFinished&) { --requests_in_flight_; },
                  [&](const core::RequestFailed&) { --requests_in_flight_; },
                  [](const auto&) {},
              },
              event);
+}
+
+void Download::offer(core::PieceIndex piece) {
+  verified_.insert(piece);
+  if (member_ != nullptr) member_->announce(piece);
+  if (holders_.size() > 1) tell_holders();  // one may want no more than it has
 }
 
 void Download::drive() {

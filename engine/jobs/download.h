@@ -49,6 +49,7 @@ class Download final : private OriginControl::User {
     CacheHosts caches;          // of these, and of what a manifest adds
     std::string validated_url;  // the origin that told the validator
     std::string validator;
+    bool no_ranges = false;  // of validated_url
     std::vector<std::string> peers;
     std::vector<std::string> trackers;
     bool use_origin = true;
@@ -56,7 +57,8 @@ class Download final : private OriginControl::User {
     core::PieceSet wanted;  // full: all
     ports::OriginSettings origin;
     core::Policy policy;
-    std::string name;  // for messages
+    std::string name;         // for messages
+    std::string destination;  // of the file; empty: unknown
   };
 
   // A file that wants the content.
@@ -116,6 +118,8 @@ class Download final : private OriginControl::User {
   [[nodiscard]] std::uint32_t requests_in_flight() const { return requests_in_flight_; }
   [[nodiscard]] std::vector<SourceStats> sources() const;
   [[nodiscard]] std::string response_headers() const;
+  // Why the bytes are not in the cache; empty: they are.
+  [[nodiscard]] const std::string& store_note() const { return store_note_; }
   // Null unless the content is open.
   [[nodiscard]] const std::shared_ptr<ports::ContentStore>& store() const { return store_; }
 
@@ -145,6 +149,9 @@ class Download final : private OriginControl::User {
   void drop_client();
   void on_fact(const core::Event& event);
   void note(const core::Event& event);
+  [[nodiscard]] ports::OpenHints open_hints() const;
+  [[nodiscard]] bool begin_anew(const core::Event& event);
+  void offer(core::PieceIndex piece);
   void drive();
   void execute(const core::Command& command);
   void fetch_range(const core::FetchRange& command);
@@ -182,10 +189,12 @@ class Download final : private OriginControl::User {
   std::map<core::SourceId, SourceRecord> sources_;
   std::vector<SourceStats> former_sources_;  // of earlier openings
   std::string last_headers_;
+  std::string store_note_;
 
   // Tokens let late calls find out that what they belong to has ended: the object, or this run.
   std::shared_ptr<char> life_ = std::make_shared<char>();
   std::shared_ptr<char> run_;
+  bool beside_ = false;           // the cache has failed: the bytes go beside the destination
   bool opening_ = false;          // the store has not answered open() yet
   std::uint32_t delivering_ = 0;  // deliveries that the store has not answered
   bool purge_ = false;

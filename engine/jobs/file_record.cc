@@ -15,7 +15,9 @@ ports::FileRecord to_record(const FileSpec& spec) {
   request.id = spec.id;
   request.ranges = spec.ranges;
   request.manifest = spec.manifest_url;
-  for (const core::OriginSpec& origin : spec.urls) request.mirrors.push_back(origin.url);
+  for (const core::OriginSpec& origin : spec.urls) {
+    request.mirrors.push_back(core::origin_text(origin));
+  }
   request.caches = spec.caches;
   request.peers = spec.peers;
   request.trackers = spec.trackers;
@@ -55,7 +57,7 @@ Result<FileSpec> to_spec(const ports::FileRecord& record, core::Sha256Fn sha256)
                 .found_urls = record.found_urls,
                 .offered_manifests = record.offered_manifests,
                 .metalink_url = record.metalink_url};
-  for (const std::string& url : request.mirrors) spec.urls.push_back({.url = url});
+  for (const std::string& text : request.mirrors) spec.urls.push_back(core::parse_origin(text));
   if (record.metainfo != nullptr && !record.metainfo->empty()) {
     auto manifest = core::parse_metainfo(*record.metainfo, sha256);
     if (!manifest) return tl::unexpected(manifest.error());

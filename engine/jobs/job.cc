@@ -22,6 +22,12 @@ using Phase = Transfer::Phase;
 // not jump.
 constexpr core::Duration kRateSlot = std::chrono::milliseconds{500};
 
+// Calls of one job that wait until those before them are durable. Everyone who calls waits for the
+// answer, so only threads without number, or a disk that does not answer, bring so many. What the
+// job adds by itself is bounded besides: one save of what has happened, what a file of it expands
+// to (files_per_job_max), and the end of complete().
+constexpr std::size_t kCallsWaitingMax = 256;
+
 std::int64_t seconds_since_epoch(std::chrono::system_clock::time_point time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
 }
@@ -80,6 +86,11 @@ void Job::proceed() {
 // ---- calls -------------------------------------------------------------------------------------
 
 void Job::call(Call call) {
+  if (call.what && calls_.size() >= kCallsWaitingMax) {
+    return call.done(fail(ErrorCode::disk_io,
+                          "too many calls of the job wait for the disk of the "
+                          "state directory; try again later"));
+  }
   calls_.push_back(std::move(call));
   next_call();
 }
@@ -226,6 +237,7 @@ void Job::add_files(std::vector<FileSpec> files, Done done) {
 
 void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
   const core::Seed seed{core::mix64(seed_.value + files_.size() + 1)};
+  spec.job = id();
   auto transfer = std::make_unique<Transfer>(ports_, settings_, context_.origins, context_.contents,
                                              std::move(spec), seed, [this] { update(); });
   transfer->set_foreground(record_.properties.priority == Priority::foreground);
@@ -358,10 +370,13 @@ void Job::set_remote_name(FileId file, std::string url, Done done) {
 
 void Job::complete(Done done) {
   auto shared = std::make_shared<Done>(std::move(done));
-  // Nothing is durable until files are: a restart in between finds the job as it was.
+  // A restart in between finds the job transferred, with the files that are there. Those that are
+  // not are dropped for good, whatever becomes of the delivery of the others.
   call({.what = JobCall::complete,
-        .prepare = [this](ports::JobRecord&) -> Result<void> {
+        .prepare = [this](ports::JobRecord& draft) -> Result<void> {
           if (completing_) return fail(ErrorCode::invalid_state, "the job is being completed");
+          draft.state = JobState::transferred;
+          draft.error.reset();
           return {};
         },
         .apply = {},
@@ -382,8 +397,8 @@ void Job::begin_complete(Done done) {
   watch_.stopped();
   std::vector<Transfer*> unfinished;
   for (File& file : files_) {
-    if (file.transfer->is_transferred() || file.dropped) continue;
-    file.dropped = true;
+    if (file.transfer->is_transferred()) continue;
+    file.dropped = true;  // or was already, by an engine that may not have come to its pieces
     unfinished.push_back(file.transfer.get());
   }
   const auto one_less = countdown(unfinished.size() + 1, [this, life = std::weak_ptr<char>(life_)] {
@@ -430,7 +445,8 @@ void Job::end_complete(Result<void> result) {
   if (done) done(std::move(result));
 }
 
-// Nothing is left of a final job but its record: of a cancelled one no pieces either.
+// Nothing is left of a final job but its record: of a cancelled one no pieces either, of another
+// what the cache keeps by itself.
 void Job::sweep() {
   if (record_.purged) return context_.on_state(*this);
   const auto one_less = countdown(files_.size() + 1, [this, life = std::weak_ptr<char>(life_)] {
@@ -448,7 +464,7 @@ void Job::sweep() {
     if (final_ == JobState::cancelled) {
       file.transfer->purge(one_less);
     } else {
-      one_less();
+      file.transfer->forget_delivered(one_less);
     }
   }
   one_less();

@@ -208,10 +208,10 @@ void Job::report(bool state_changed, std::optional<FileId> file) {
 JobState Job::state() const {
   if (final_) return *final_;
   if (completing_) return JobState::transferred;
-  const bool all =
-      std::any_of(files_.begin(), files_.end(), [](const File& f) { return !f.dropped; }) &&
-      std::all_of(files_.begin(), files_.end(),
-                  [](const File& f) { return f.dropped || f.transfer->is_transferred(); });
+  // Also if complete() has dropped them all: only it can go on.
+  const bool all = !files_.empty() && std::all_of(files_.begin(), files_.end(), [](const File& f) {
+    return f.dropped || f.transfer->is_transferred();
+  });
   if (all) return JobState::transferred;
   if (failed_) return JobState::error;
   if (!running_) return JobState::suspended;

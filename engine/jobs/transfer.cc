@@ -187,8 +187,9 @@ void Transfer::settle(core::SearchResult result) {
   named_by_bytes_ = result.length_unknown;
   content_ = std::move(result.content);
   note_ = std::move(result.note);
-  if (!spooled_ && !result.probed_url.empty() && !result.origin.ranges &&
-      content_.layout.size().value > 0) {
+  no_ranges_ = !spooled_ && !result.probed_url.empty() && !result.origin.ranges &&
+               content_.layout.size().value > 0;
+  if (no_ranges_) {
     note_ += std::string(note_.empty() ? "" : "; ") +
              "the server serves no ranges: one request for the whole, from the start again when it "
              "breaks";
@@ -203,6 +204,10 @@ void Transfer::settle(core::SearchResult result) {
     return std::find(result.urls.begin(), result.urls.end(), origin.url) == result.urls.end();
   });
   origins_.insert(origins_.end(), result.found.begin(), result.found.end());
+  // With a manifest there is no other search, and so nobody to find them again.
+  if (result.manifest) {
+    spec_.found_urls.insert(spec_.found_urls.end(), result.found.begin(), result.found.end());
+  }
   spec_.manifest = std::move(result.manifest);
   know_content();
   join_download();
@@ -238,6 +243,7 @@ void Transfer::join_download() {
                                                                      : spec_.caches,
                             .validated_url = validated_url_,
                             .validator = validator_,
+                            .no_ranges = no_ranges_,
                             .peers = spec_.peers,
                             .trackers = spec_.trackers,
                             // Without validator nothing can be added.
@@ -246,7 +252,8 @@ void Transfer::join_download() {
                             .wanted = wanted_,
                             .origin = origin_,
                             .policy = policy_,
-                            .name = spec_.source};
+                            .name = spec_.source,
+                            .destination = spec_.destination};
   download_ = &table_.download(content_.id, [&] {
     return std::make_unique<Download>(ports_, control_, table_, plan, seed_);
   });
@@ -291,8 +298,9 @@ void Transfer::download_changed() {
     if (transferring_since_ == core::Instant{}) transferring_since_ = ports_.loop.now();
     const bool there = download_->has(wanted_);
     if (there && must_match()) begin_check();
-    transferred_ = there && !must_match();
-    if (transferred_ && deliver_) deliver_now();
+    // A piece that the disk lost meanwhile is fetched again: the file stays transferred.
+    if (there || !transferred_) transferred_ = there && !must_match();
+    if (there && transferred_ && deliver_) deliver_now();
   }
   on_change_();
 }
@@ -328,6 +336,7 @@ void Transfer::leave(Step after, bool purge, ports::Task done) {
       transferring_for_ += ports_.loop.now() - std::exchange(transferring_since_, {});
     }
     headers_ = download_->response_headers();
+    store_note_ = download_->store_note();
     download_ = nullptr;
     step_ = after_stop_;
     changed();
@@ -376,7 +385,8 @@ void Transfer::purge(ports::Task done) {
 
 void Transfer::finish_purge(ports::Task done) {
   verified_bytes_ = 0;
-  if (!content_known_ || delivered_) return done();
+  if (delivered_) return forget_delivered(std::move(done));
+  if (!content_known_) return done();
   purging_ = true;
   auto sweep = [this, done = std::move(done)]() mutable {
     auto swept = on_loop([this, done = std::move(done)]() mutable {
@@ -391,14 +401,41 @@ void Transfer::finish_purge(ports::Task done) {
   table_.forget(ports_, content_.id, on_loop(std::move(sweep)));
 }
 
+void Transfer::forget_delivered(ports::Task done) {
+  const bool given = delivered_ && !settings_.keep_delivered && spec_.ranges.empty();
+  // Who has it open, or refers to it, sees to its end.
+  if (!given || table_.referred(content_.id) || table_.is_open(content_.id)) return done();
+  table_.forget(ports_, content_.id, on_loop(std::move(done)));
+}
+
 void Transfer::deliver(const FetchSettings& how, ports::MoveFunction<void(Result<void>)> done) {
   assert(transferred_ && !delivered_ && !deliver_);
   deliver_ = std::move(done);
   if (step_ == Step::attached) return download_changed();
-  if (step_ == Step::idle || step_ == Step::failed) return start(how);
+  if (step_ == Step::idle || step_ == Step::failed) {
+    if (settings_.keep_delivered || !spec_.ranges.empty()) return start(how);
+    // A former engine may have been killed right after it had given the file away.
+    return ports_.store.find_delivered(
+        spec_.destination, content_.id,
+        [this, &loop = ports_.loop, life = std::weak_ptr<char>(life_), how](bool there) {
+          loop.post([this, life, how, there] {
+            if (!life.expired()) deliver_unless(there, how);
+          });
+        });
+  }
   // stopping: a call that comes between two others finds it idle soon enough.
   auto refused = std::exchange(deliver_, {});
   refused(fail(ErrorCode::invalid_state, spec_.source + ": the transfer is just being stopped"));
+}
+
+void Transfer::deliver_unless(bool there, const FetchSettings& how) {
+  if (!deliver_ || (step_ != Step::idle && step_ != Step::failed)) return;
+  if (!there) return start(how);
+  delivered_ = true;
+  release();
+  step_ = after_stop_ = Step::delivered;
+  changed();
+  std::exchange(deliver_, {})({});
 }
 
 void Transfer::deliver_now() {
@@ -445,10 +482,13 @@ void Transfer::set_background(bool background) {
 void Transfer::refer() {
   if (std::exchange(referring_, true)) return;
   table_.refer(content_.id);
+  ports_.store.refer(content_.id, spec_.job, true);
 }
 
 void Transfer::release() {
-  if (std::exchange(referring_, false)) table_.release(content_.id);
+  if (!std::exchange(referring_, false)) return;
+  table_.release(content_.id);
+  ports_.store.refer(content_.id, spec_.job, false);
 }
 
 void Transfer::changed() {

@@ -73,6 +73,8 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   void stop(ports::Task done);
   // The same, and removes what the cache has of the content unless another job refers to it.
   void purge(ports::Task done);
+  // Of a file whose delivery is recorded: the cache has only kept it until then.
+  void forget_delivered(ports::Task done);
   // Gives up the reference that keeps the pieces: the job is final, or goes on without the file.
   void disown() { release(); }
   // Puts the file at its destination; on success the phase is delivered. Opens the content first if
@@ -144,6 +146,7 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   void end(bool purge, ports::Task done);
   void leave(Step after, bool purge, ports::Task done);
   void finish_purge(ports::Task done);
+  void deliver_unless(bool there, const FetchSettings& how);
   void deliver_now();
   void refer();
   void release();
@@ -161,6 +164,7 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   Step after_stop_ = Step::idle;
   std::optional<Error> error_;
   std::string note_;
+  std::string store_note_;  // of the download that this file has left
   Integrity integrity_ = Integrity::unknown;
   core::Content content_;
   bool content_known_ = false;
@@ -179,6 +183,7 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   std::vector<FileSpec> expansion_;
   std::string validated_url_;
   std::string validator_;
+  bool no_ranges_ = false;  // of validated_url_
   bool transferred_ = false;
   bool delivered_ = false;
   bool background_ = false;

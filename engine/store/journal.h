@@ -93,6 +93,7 @@ class SqliteJournal final : public ports::Journal {
   void write(Changes& changes);
   void commit_or_answer(const std::vector<Change*>& changes);
   [[nodiscard]] Result<void> commit(const std::vector<Change*>& changes);
+  void check_point();
   [[nodiscard]] int write_change(const Change& change);
   [[nodiscard]] int write_manifests(const Change& change);
 
@@ -110,6 +111,7 @@ class SqliteJournal final : public ports::Journal {
 
   std::mutex db_mutex_;
   sqlite3* db_ = nullptr;
+  int logged_pages_ = 0;  // after the last commit
   // The manifests on disk, by file: a document that is there is not written again.
   std::map<JobId, std::vector<Document>> documents_;
 

@@ -408,6 +408,22 @@ TEST_F(CancelDuringDelivery, CallsDuringCompleteDoNotDisturbIt) {
   EXPECT_EQ(state(id_), JobState::acknowledged);
 }
 
+TEST_F(QueueTest, CallsThatTheDiskDoesNotKeepUpWithAreRefusedInTheEnd) {
+  const JobId id = start_job(1, "/out/a");
+  journal.hold = true;
+  std::vector<Answer> answers;
+  while (answers.size() < 10'000 && (answers.empty() || !answers.back().is_there())) {
+    answers.push_back(call(id, &Job::suspend));
+  }
+  EXPECT_EQ(answers.back().error(), ErrorCode::disk_io);
+  answers.pop_back();
+  journal.hold = false;
+  journal.release();
+  loop.run();
+  for (const Answer& answer : answers) EXPECT_TRUE(answer.ok());
+  run(id, &Job::resume);
+}
+
 TEST_F(CancelDuringDelivery, CloseDuringADeliveryWaitsForIt) {
   begin(false);
   store.hold_delivery = true;

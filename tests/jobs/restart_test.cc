@@ -40,6 +40,35 @@ TEST_F(RestartTest, AJobWithoutAManifestLooksForItAgain) {
   EXPECT_EQ(origins.oldest().kind, "probe");
 }
 
+TEST_F(RestartTest, MirrorsThatTheOriginLinkedToStayWithTheManifest) {
+  const JobId id = create();
+  FileSpec file = file_of(1, "/out/a");
+  file.manifest.reset();
+  run_add(id, file);
+  run(id, &Job::resume);
+  core::OriginFacts facts;
+  facts.url = origins.oldest().url;
+  facts.ranges = facts.size_known = true;
+  facts.size = core::ByteCount{100};
+  facts.links = {{"duplicate", "http://mirror.example/f", ""}};
+  origins.answer_probe(facts);
+  loop.run();
+  core::Content content{
+      .id = {}, .layout = core::PieceLayout(core::ByteCount{100}, kPiece), .piece_hashes = {}};
+  content.id.fill(9);
+  content.piece_hashes = {content.id};
+  origins.answer_document(
+      core::write_metainfo({.content = content, .name = "n", .web_seeds = {}, .trackers = {}}));
+  loop.run();
+  restart();
+  ASSERT_FALSE(origins.open.empty());
+  EXPECT_EQ(origins.oldest().kind, "range");
+  origins.fail(core::FailureClass::permanent);
+  loop.run();
+  ASSERT_FALSE(origins.open.empty());
+  EXPECT_EQ(origins.oldest().url, "http://mirror.example/f");
+}
+
 TEST_F(RestartTest, ASuspendedJobStaysSo) {
   const JobId id = start_job(1, "/out/a");
   serve_one();
@@ -90,7 +119,7 @@ TEST_F(RestartTest, ATransferredJobWithoutAManifestCanBeCompletedToo) {
   run(id, &Job::resume);
   core::OriginFacts facts;
   facts.url = url_of(1);
-  facts.size_known = true;
+  facts.ranges = facts.size_known = true;
   facts.size = core::ByteCount{1000};
   origins.answer_probe(facts);
   loop.run();
@@ -147,6 +176,41 @@ TEST_F(RestartTest, AFileThatCompleteDroppedStaysDropped) {
   run(id, &Job::complete);
   EXPECT_EQ(store.delivered.size(), 1U);
   EXPECT_EQ(state(id), JobState::acknowledged);
+}
+
+TEST_F(RestartTest, AFileIsDroppedForGoodBeforeAnythingIsDelivered) {
+  const JobId id = create();
+  run_add(id, file_of(1, "/out/a"));
+  run_add(id, file_of(2, "/out/b"));
+  run(id, &Job::resume);
+  for (std::uint32_t n = 0; n < kPieces; ++n) serve_one();
+  ASSERT_TRUE(job(id).files()[0].transferred);
+  store.hold_delivery = true;
+  const Answer unanswered = call(id, &Job::complete);
+  loop.run();
+  ASSERT_FALSE(unanswered.is_there());
+  restart();
+  EXPECT_EQ(state(id), JobState::transferred);
+  EXPECT_TRUE(origins.open.empty()) << "the dropped file is fetched again";
+  run(id, &Job::complete);
+  EXPECT_EQ(store.delivered.size(), 1U);
+  EXPECT_EQ(state(id), JobState::acknowledged);
+}
+
+TEST_F(RestartTest, AJobAllOfWhoseFilesWereDroppedCanOnlyBeEnded) {
+  const JobId id = start_job(1, "/out/a");
+  serve_one();
+  store.hold = true;  // the pieces of the dropped file are not gone yet
+  (void)call(id, &Job::complete);
+  loop.run();
+  kill();
+  store.hold = false;
+  start();
+  EXPECT_EQ(state(id), JobState::transferred);
+  run(id, &Job::complete);
+  EXPECT_EQ(state(id), JobState::acknowledged);
+  EXPECT_TRUE(store.delivered.empty());
+  EXPECT_FALSE(is_cached(1));
 }
 
 TEST_F(RestartTest, ACancelledJobThatWasNotCleanedUpIsCleanedUp) {

@@ -27,6 +27,9 @@ constexpr const char* kMemberKey = "lw_id";
 // itself takes 2 to 4, 7 and 8.
 constexpr const char* kLeaseKey = "lw_lease";
 constexpr int kLeaseMessage = 13;
+// Likewise of what members of a group prove to each other: a key of the handshake and a message.
+constexpr const char* kAuthKey = "lw_auth";
+constexpr int kAuthMessage = 14;
 // Type byte of extension messages (BEP 10).
 constexpr std::uint8_t kExtendedMessage = 20;
 // Ticks of a second that a peer gets for its extension handshake, and one that was dialled for its
@@ -39,7 +42,10 @@ constexpr int kHandshakeTicks = 3;
 Connection::Connection(std::weak_ptr<Torrent> torrent, std::uint32_t piece_count,
                        lt::peer_connection_handle handle)
     : torrent_(std::move(torrent)), handle_(std::move(handle)), pieces_(piece_count) {
-  if (const auto owner = torrent_.lock()) sources_ = owner->sources();
+  if (const auto owner = torrent_.lock()) {
+    sources_ = owner->sources();
+    gate_ = owner->gate();
+  }
 }
 
 void Connection::cut(lt::error_code why) {
@@ -62,6 +68,10 @@ void Connection::add_handshake(lt::entry& handshake) {
   handshake.dict().erase("upload_only");
   handshake["m"][kLeaseKey] = kLeaseMessage;
   if (const auto torrent = torrent_.lock()) handshake[kMemberKey] = torrent->member_id();
+  if (!auth_) return;
+  handshake["m"][kAuthKey] = kAuthMessage;
+  const auto hello = auth_->hello();
+  handshake[kAuthKey] = std::string(hello.begin(), hello.end());
 }
 
 bool Connection::on_handshake(lt::span<const char> reserved_bits) {
@@ -69,6 +79,17 @@ bool Connection::on_handshake(lt::span<const char> reserved_bits) {
   // libtorrent dials a peer again that it has lost, also one that is not wanted any more.
   if (handle_.is_outgoing() && sources_ && sources_->is_banned(to_string(handle_.remote()))) {
     cut(lt::errors::peer_banned);
+    return true;
+  }
+  if (is_guarded()) {
+    const auto torrent = torrent_.lock();
+    if (!torrent || gate_->refuses(handle_.remote())) {
+      cut(lt::errors::peer_banned);
+    } else if ((reserved_bits[kExtensionByte] & kExtensionBit) == 0) {
+      refuse();
+    } else {
+      begin_auth(*torrent);
+    }
     return true;
   }
   if ((reserved_bits[kExtensionByte] & kExtensionBit) == 0) identify();
@@ -83,15 +104,24 @@ bool Connection::on_extension_handshake(const lt::bdecode_node& handshake) {
     if (id > 0 && id <= 0xff) lease_id_ = static_cast<std::uint8_t>(id);
   }
   their_member_id_ = std::string{handshake.dict_find_string_value(kMemberKey)};
+  if (is_guarded() && !take_hello(handshake)) return true;
   if (handle_.is_outgoing()) {
     // A member says that it keeps the connection before it counts; see survives_crossing().
-    if (lease_id_ == 0) identify();
+    if (is_guarded()) {
+      send_extended(auth_id_, confirms_);
+    } else if (lease_id_ == 0) {
+      identify();
+    }
     return true;
   }
   const std::int64_t port = handshake.dict_find_int_value("p", 0);
   if (port > 0 && port <= 0xffff) {
     listens_on_ = {handle_.remote().address(), static_cast<std::uint16_t>(port)};
     if (!survives_crossing(*torrent)) return true;
+  }
+  if (is_guarded()) {
+    send_extended(auth_id_, confirms_);  // and it is a peer when it has confirmed, too
+    return true;
   }
   identify();
   if (lease_peer()) send_lease({});
@@ -134,8 +164,73 @@ void Connection::identified(const Sources::Identity& who) {
 }
 
 bool Connection::admitted() {
-  if (peer_ == nullptr && !ended_) identify();
+  if (peer_ == nullptr && !ended_ && is_authentic()) identify();
   return peer_ != nullptr;
+}
+
+// ---- members of a group ------------------------------------------------------------------------
+
+// libtorrent does not export the type information that a check of the object's type would need.
+__attribute__((no_sanitize("vptr"))) void Connection::begin_auth(const Torrent& torrent) {
+  const auto connection = handle_.native_handle();
+  if (!connection) return;
+  const lt::peer_id own = connection->our_pid();
+  const lt::peer_id theirs = handle_.pid();
+  core::AuthChannel channel;
+  channel.dialled = handle_.is_outgoing();
+  std::copy(own.begin(), own.end(), channel.own_id.begin());
+  std::copy(theirs.begin(), theirs.end(), channel.their_id.begin());
+  channel.own_member = torrent.auth_member_id();
+  channel.swarm = torrent.swarm_name();
+  channel.dialled_at = to_core(channel.dialled ? handle_.remote() : handle_.local_endpoint());
+  auth_ = gate_->begin(channel);
+}
+
+bool Connection::is_stranger() {
+  if (!is_guarded() || ended_) return false;
+  if (auth_ &&
+      (auth_->state() == core::PeerAuth::State::expects_confirmation || auth_->accepted())) {
+    return false;
+  }
+  refuse();
+  return true;
+}
+
+bool Connection::take_hello(const lt::bdecode_node& handshake) {
+  core::AuthMemberId member{};
+  const lt::string_view hello = handshake.dict_find_string_value(kAuthKey);
+  const lt::bdecode_node messages = handshake.dict_find_dict("m");
+  const std::int64_t id = messages ? messages.dict_find_int_value(kAuthKey, 0) : 0;
+  if (auth_ && id > 0 && id <= 0xff && their_member_id_.size() == member.size()) {
+    auth_id_ = static_cast<std::uint8_t>(id);
+    std::copy(their_member_id_.begin(), their_member_id_.end(), member.begin());
+    auto answer = auth_->take_hello(
+        {reinterpret_cast<const std::uint8_t*>(hello.data()), hello.size()}, member);
+    if (answer) {
+      confirms_ = std::move(*answer);
+      return true;
+    }
+  }
+  refuse();
+  return false;
+}
+
+void Connection::take_confirmation(lt::span<const char> body) {
+  if (!auth_ || !auth_->take_confirmation({reinterpret_cast<const std::uint8_t*>(body.data()),
+                                           static_cast<std::size_t>(body.size())})) {
+    return refuse();
+  }
+  gate_->succeeded(handle_.remote());
+  // An end that dialled waits for the word that the connection stays.
+  if (handle_.is_outgoing() && lease_id_ != 0) return;
+  identify();
+  if (lease_peer() && !handle_.is_outgoing()) send_lease({});
+}
+
+void Connection::refuse() {
+  if (ended_) return;
+  gate_->failed(handle_.remote());
+  cut(lt::errors::peer_banned);
 }
 
 // ---- lease messages ----------------------------------------------------------------------------
@@ -146,21 +241,30 @@ std::optional<core::SourceId> Connection::lease_peer() const {
 }
 
 void Connection::send_lease(std::span<const std::uint8_t> message) {
+  send_extended(lease_id_, message);
+}
+
+void Connection::send_extended(std::uint8_t number, std::span<const std::uint8_t> message) {
   const auto length = static_cast<std::uint32_t>(2 + message.size());
   std::vector<char> frame;
   frame.reserve(4 + length);
   for (const int shift : {24, 16, 8, 0}) frame.push_back(static_cast<char>(length >> shift));
   frame.push_back(static_cast<char>(kExtendedMessage));
-  frame.push_back(static_cast<char>(lease_id_));
+  frame.push_back(static_cast<char>(number));
   frame.insert(frame.end(), message.begin(), message.end());
   handle_.send_buffer(frame.data(), static_cast<int>(frame.size()));
 }
 
 bool Connection::on_extended(int length, int message, lt::span<const char> body) {
+  if (is_stranger()) return true;
+  if (is_guarded() && message == kAuthMessage) {
+    if (body.size() >= length && !ended_) take_confirmation(body);
+    return true;
+  }
   if (message != kLeaseMessage) return false;
   // The body comes in fragments, each time with all that has come before.
   if (body.size() < length || ended_) return true;
-  if (peer_ == nullptr && handle_.is_outgoing() && lease_id_ != 0) identify();
+  if (peer_ == nullptr && handle_.is_outgoing() && lease_id_ != 0 && !admitted()) return true;
   if (length == 0 || !lease_peer()) return true;
   const auto said = inbox_.take(
       {reinterpret_cast<const std::uint8_t*>(body.data()), static_cast<std::size_t>(body.size())},
@@ -183,6 +287,7 @@ bool Connection::replace_pieces(core::PieceSet pieces) {
 }
 
 bool Connection::on_bitfield(const lt::bitfield& bits) {
+  if (is_stranger()) return true;
   core::PieceSet pieces(pieces_.universe());
   const auto count =
       std::min<std::uint32_t>(pieces.universe(), static_cast<std::uint32_t>(bits.size()));
@@ -193,14 +298,19 @@ bool Connection::on_bitfield(const lt::bitfield& bits) {
 }
 
 bool Connection::on_have_all() {
+  if (is_stranger()) return true;
   core::PieceSet pieces(pieces_.universe());
   for (std::uint32_t i = 0; i < pieces.universe(); ++i) pieces.insert(core::PieceIndex{i});
   return replace_pieces(std::move(pieces));
 }
 
-bool Connection::on_have_none() { return replace_pieces(core::PieceSet(pieces_.universe())); }
+bool Connection::on_have_none() {
+  if (is_stranger()) return true;
+  return replace_pieces(core::PieceSet(pieces_.universe()));
+}
 
 bool Connection::on_have(lt::piece_index_t piece) {
+  if (is_stranger()) return true;
   const int number = static_cast<int>(piece);
   if (number < 0 || static_cast<std::uint32_t>(number) >= pieces_.universe()) return false;
   const core::PieceIndex index{static_cast<std::uint32_t>(number)};
@@ -210,6 +320,7 @@ bool Connection::on_have(lt::piece_index_t piece) {
 }
 
 bool Connection::on_dont_have(lt::piece_index_t piece) {
+  if (is_stranger()) return true;
   const int number = static_cast<int>(piece);
   if (number < 0 || static_cast<std::uint32_t>(number) >= pieces_.universe()) return false;
   core::PieceSet pieces = pieces_;
@@ -219,10 +330,10 @@ bool Connection::on_dont_have(lt::piece_index_t piece) {
 
 // ---- what it gives and takes --------------------------------------------------------------------
 
-bool Connection::on_request(const lt::peer_request&) { return !admitted(); }
+bool Connection::on_request(const lt::peer_request&) { return is_stranger() || !admitted(); }
 
 bool Connection::on_piece(const lt::peer_request& block, lt::span<const char>) {
-  if (!admitted()) return true;
+  if (is_stranger() || !admitted()) return true;
   const auto torrent = torrent_.lock();
   if (torrent && block.length > 0) {
     torrent->storage().arriving(*peer_, block);
@@ -250,6 +361,12 @@ void Connection::sent_payload(int bytes) {
 
 void Connection::tick() {
   if (!answered_) return;
+  if (!is_authentic()) {
+    if (++ticks_ < kHandshakeTicks) return;
+    return refuse();
+  }
+  // Its key may have expired or been replaced since.
+  if (is_guarded() && !gate_->accepts(auth_->key_id())) return cut(lt::errors::peer_banned);
   if (peer_ == nullptr && (++ticks_ < kHandshakeTicks || !admitted())) return;
   if (const auto torrent = torrent_.lock()) torrent->storage().settle();
   sources_->tell_progress(*peer_);

@@ -6,11 +6,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <libtorrent/extensions.hpp>
 #include <libtorrent/peer_connection_handle.hpp>
 
+#include "engine/core/peer_auth.h"
 #include "engine/core/piece_set.h"
+#include "peer/gate.h"
 #include "peer/lease_inbox.h"
 #include "peer/sources.h"
 
@@ -42,6 +45,15 @@ class Connection final : public lt::peer_plugin {
   bool on_handshake(lt::span<const char> reserved_bits) override;
   bool on_extension_handshake(const lt::bdecode_node& handshake) override;
   bool on_extended(int length, int message, lt::span<const char> body) override;
+  bool on_choke() override { return is_stranger(); }
+  bool on_unchoke() override { return is_stranger(); }
+  bool on_interested() override { return is_stranger(); }
+  bool on_not_interested() override { return is_stranger(); }
+  bool on_allowed_fast(lt::piece_index_t) override { return is_stranger(); }
+  bool on_cancel(const lt::peer_request&) override { return is_stranger(); }
+  bool on_reject(const lt::peer_request&) override { return is_stranger(); }
+  bool on_suggest(lt::piece_index_t) override { return is_stranger(); }
+  bool on_unknown_message(int, int, lt::span<const char>) override { return is_stranger(); }
   bool on_bitfield(const lt::bitfield& bits) override;
   bool on_have_all() override;
   bool on_have_none() override;
@@ -66,10 +78,29 @@ class Connection final : public lt::peer_plugin {
   // False for a peer that has been refused; libtorrent must not act on its messages.
   [[nodiscard]] bool admitted();
 
+  // ---- of a group only
+  [[nodiscard]] bool is_guarded() const { return gate_ && gate_->is_guarded(); }
+  // It has proved to be a member, or everybody is welcome.
+  [[nodiscard]] bool is_authentic() const { return !is_guarded() || (auth_ && auth_->accepted()); }
+  // True for whoever speaks before it has said hello, and ends the connection: nothing of a
+  // stranger is looked at.
+  [[nodiscard]] bool is_stranger();
+  void begin_auth(const Torrent& torrent);
+  // False: it is refused.
+  bool take_hello(const lt::bdecode_node& handshake);
+  void take_confirmation(lt::span<const char> body);
+  // Ends the connection, and remembers where it came from.
+  void refuse();
+  void send_extended(std::uint8_t number, std::span<const std::uint8_t> body);
+
   std::weak_ptr<Torrent> torrent_;
   lt::peer_connection_handle handle_;
   std::shared_ptr<Sources> sources_;
-  Peer* peer_ = nullptr;  // null until identified
+  std::shared_ptr<Gate> gate_;
+  std::optional<core::PeerAuth> auth_;  // once there are both peer ids
+  std::vector<std::uint8_t> confirms_;  // our answer to its hello
+  std::uint8_t auth_id_ = 0;            // the other end's number for confirmations
+  Peer* peer_ = nullptr;                // null until identified
   std::optional<lt::tcp::endpoint> listens_on_;
   std::string their_member_id_;  // empty: not known
   std::uint8_t lease_id_ = 0;    // the other end's number for lease messages; 0: it has none

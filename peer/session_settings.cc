@@ -1,6 +1,10 @@
 #include "peer/session_settings.h"
 
+#include <cstdint>
+
 #include <libtorrent/alert.hpp>
+#include <libtorrent/ip_filter.hpp>
+#include <libtorrent/peer_class.hpp>
 
 #include "peer/endpoint.h"
 
@@ -9,9 +13,6 @@ namespace {
 
 using lt::settings_pack;
 
-// Connections of the whole session: a large site at a few contents at once. Each costs a socket
-// and some 20 KiB.
-constexpr int kConnectionsMax = 1000;
 // Blocks asked of one peer ahead of time. Two megabytes fill a gigabit link at 16 ms of delay; more
 // only makes taking pieces back slower, since requests in flight are not cancelled. libtorrent asks
 // for as many as the other side says it takes, so the limit is also what we say.
@@ -49,12 +50,12 @@ void only_what_we_use(settings_pack& s) {
   s.set_bool(settings_pack::enable_set_file_valid_data, false);
 }
 
-void connections(settings_pack& s) {
+void connections(settings_pack& s, int connections_max) {
   // A peer that needs nothing now may be allowed a piece the next moment.
   s.set_bool(settings_pack::close_redundant_connections, false);
   s.set_bool(settings_pack::allow_multiple_connections_per_ip, true);
   s.set_bool(settings_pack::smooth_connects, false);
-  s.set_int(settings_pack::connections_limit, kConnectionsMax);
+  s.set_int(settings_pack::connections_limit, connections_max);
   s.set_int(settings_pack::connection_speed, kListenQueue);
   s.set_int(settings_pack::listen_queue_size, kListenQueue);
   s.set_int(settings_pack::min_reconnect_time, kReconnectSeconds);
@@ -90,10 +91,11 @@ void exchange(settings_pack& s) {
 
 }  // namespace
 
-lt::settings_pack session_settings(const lt::tcp::endpoint& listen, bool local_discovery) {
+lt::settings_pack session_settings(const lt::tcp::endpoint& listen, bool local_discovery,
+                                   int connections_max) {
   settings_pack s;
   only_what_we_use(s);
-  connections(s);
+  connections(s, connections_max);
   exchange(s);
   s.set_bool(settings_pack::enable_lsd, local_discovery);
   s.set_str(settings_pack::listen_interfaces, to_string(listen));
@@ -105,6 +107,30 @@ lt::settings_pack session_settings(const lt::tcp::endpoint& listen, bool local_d
   // Whether the port could be bound is the only thing alerts are needed for.
   s.set_int(settings_pack::alert_mask, lt::alert_category::status | lt::alert_category::error);
   return s;
+}
+
+void limit_peers(lt::session_handle& session, int upload_rate, int download_rate, bool upload) {
+  // Addresses of local networks have a class of their own, which is above the limits of the
+  // session. All get into it.
+  const auto local = lt::session_handle::local_peer_class_id;
+  const std::uint32_t only_local = 1U << static_cast<std::uint32_t>(local);
+  lt::ip_filter classes;
+  classes.add_rule(lt::address_v4(0), lt::address_v4(~std::uint32_t{0}), only_local);
+  lt::address_v6::bytes_type last;
+  last.fill(0xff);
+  classes.add_rule(lt::address_v6(), lt::address_v6(last), only_local);
+  session.set_peer_class_filter(classes);
+  lt::peer_class_info info = session.get_peer_class(local);
+  info.upload_limit = upload_rate;
+  info.download_limit = download_rate;
+  info.ignore_unchoke_slots = upload;
+  session.set_peer_class(local, info);
+  if (upload) return;
+  lt::settings_pack nobody;
+  nobody.set_int(lt::settings_pack::unchoke_slots_limit, 0);
+  // Pieces that peers may ask for although they are choked.
+  nobody.set_int(lt::settings_pack::allowed_fast_set_size, 0);
+  session.apply_settings(nobody);
 }
 
 }  // namespace lanward::peer

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
-#include <random>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -17,13 +16,19 @@
 #include <libtorrent/session_params.hpp>
 #include <libtorrent/torrent_flags.hpp>
 
+#include "peer/beacon.h"
 #include "peer/disk_bridge.h"
 #include "peer/endpoint.h"
+#include "peer/file_watch.h"
+#include "peer/gate.h"
+#include "peer/group_file.h"
 #include "peer/network_thread.h"
+#include "peer/rules_file.h"
 #include "peer/session_settings.h"
 #include "peer/tcp_nodelay.h"
 #include "peer/tls_roots.h"
 #include "peer/torrent.h"
+#include "peer/veil.h"
 
 namespace lanward::peer {
 namespace {
@@ -50,10 +55,9 @@ Result<lt::tcp::endpoint> free_port(const lt::address& address) {
 }
 
 // Random, so that two members that dial each other agree which connection stays.
-std::string make_member_id() {
-  std::random_device random;
-  std::string id;
-  for (int i = 0; i < 8; ++i) id.push_back(static_cast<char>(random() & 0xffU));
+core::AuthMemberId make_member_id() {
+  core::AuthMemberId id{};
+  fill_random(id);
   return id;
 }
 
@@ -67,10 +71,14 @@ lt::bitfield to_bitfield(const core::PieceSet& pieces) {
 
 // What libtorrent is told about the content. Throws what libtorrent throws.
 lt::add_torrent_params torrent_params(const ports::SwarmRequest& request,
-                                      const core::PieceSet& verified, std::string save_path) {
+                                      const core::PieceSet& verified, std::string save_path,
+                                      const Gate& gate) {
   const auto& bytes = request.manifest.metainfo;
-  lt::add_torrent_params params = lt::load_torrent_buffer(
-      {reinterpret_cast<const char*>(bytes.data()), static_cast<std::ptrdiff_t>(bytes.size())});
+  lt::add_torrent_params params =
+      gate.is_guarded() ? lt::load_torrent_buffer(veiled_metainfo(
+                              request.manifest, gate.veiled(request.manifest.infohash)))
+                        : lt::load_torrent_buffer({reinterpret_cast<const char*>(bytes.data()),
+                                                   static_cast<std::ptrdiff_t>(bytes.size())});
   params.save_path = std::move(save_path);
   // Origins are the engine's business.
   params.url_seeds.clear();
@@ -86,7 +94,8 @@ lt::add_torrent_params torrent_params(const ports::SwarmRequest& request,
   }
   // Without no_verify_files: the check is answered by our disk, and its end is when plugins hear
   // that the torrent is ready.
-  params.flags = lt::torrent_flags::disable_dht | lt::torrent_flags::disable_pex;
+  params.flags = lt::torrent_flags::disable_dht | lt::torrent_flags::disable_pex |
+                 lt::torrent_flags::apply_ip_filter;
   return params;
 }
 
@@ -105,10 +114,15 @@ class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
   explicit Session(SwarmOptions given) : options(std::move(given)) {}
 
   void start(const lt::tcp::endpoint& listen);
+  // Follows the files of the group and of the rules.
+  void watch_files(core::PeerRules rules);
   [[nodiscard]] Result<void> wait_for_listener(const std::string& address);
   void end();
 
   SwarmOptions options;
+  std::shared_ptr<Gate> gate = std::make_shared<Gate>();
+  std::unique_ptr<FileWatch> watch;  // of the group's file
+  std::shared_ptr<Beacon> beacon;    // null: none
   std::shared_ptr<NetworkThread> network = std::make_shared<NetworkThread>();
   DiskBridge* bridge = nullptr;  // network thread only, and only in tasks of `network`
   // libtorrent's, as long as it lacks the certificates of the system. Network thread only, once the
@@ -119,7 +133,10 @@ class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
 };
 
 void LibtorrentSwarm::Session::start(const lt::tcp::endpoint& listen) {
-  lt::session_params params(session_settings(listen, options.local_discovery));
+  // What libtorrent's own discovery says, it says to everybody.
+  const bool lsd = options.local_discovery && !gate->is_guarded();
+  lt::session_params params(
+      session_settings(listen, lsd, static_cast<int>(options.limits.connections_max)));
   // The default plugins find and dial peers on their own account, which is the engine's to decide.
   params.extensions.clear();
   params.disk_io_constructor = [this](lt::io_context& io, const lt::settings_interface&,
@@ -131,6 +148,11 @@ void LibtorrentSwarm::Session::start(const lt::tcp::endpoint& listen) {
   const PutOffTlsRoots roots;
   session = std::make_unique<lt::session>(std::move(params));
   rootless = roots.context();
+  const SwarmLimits& limits = options.limits;
+  if (limits.upload_bytes_per_s > 0 || limits.download_bytes_per_s > 0 || !limits.upload) {
+    limit_peers(*session, static_cast<int>(limits.upload_bytes_per_s),
+                static_cast<int>(limits.download_bytes_per_s), limits.upload);
+  }
 }
 
 Result<void> LibtorrentSwarm::Session::wait_for_listener(const std::string& address) {
@@ -157,7 +179,28 @@ Result<void> LibtorrentSwarm::Session::wait_for_listener(const std::string& addr
                                       ": the system did not answer in time; try again");
 }
 
+void LibtorrentSwarm::Session::watch_files(core::PeerRules rules) {
+  std::vector<std::string> files;
+  for (const std::string* file : {&options.group_file, &options.rules_file}) {
+    if (!file->empty()) files.push_back(*file);
+  }
+  if (files.empty()) return;
+  watch = std::make_unique<FileWatch>(
+      files, [gate = gate, path = options.rules_file, rules = std::move(rules),
+              handle = lt::session_handle(*session)]() mutable {
+        static_cast<void>(gate->reload());
+        if (path.empty()) return;
+        auto read = read_peer_rules(path);
+        if (!read || *read == rules) return;
+        rules = std::move(*read);
+        // Ends the sessions of those who are blocked now.
+        handle.set_ip_filter(to_filter(rules));
+      });
+}
+
 void LibtorrentSwarm::Session::end() {
+  watch.reset();
+  beacon.reset();
   if (!session) return;
   network->post([self = shared_from_this()] { self->bridge->shut_down(); });
   // The last owner of a session waits for its thread without a limit, so that is left to a thread
@@ -264,13 +307,31 @@ Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::start(const SwarmOptio
                                                                 const std::string& address) {
   const auto session = std::make_shared<Session>(options);
   std::unique_ptr<LibtorrentSwarm> swarm(new LibtorrentSwarm(session));
+  if (!options.group_file.empty()) {
+    auto gate = Gate::open(options.group_file, options.sha256);
+    if (!gate) return tl::unexpected(gate.error());
+    session->gate = std::move(*gate);
+  }
+  core::PeerRules rules;
+  if (!options.rules_file.empty()) {
+    auto read = read_peer_rules(options.rules_file);
+    if (!read) return tl::unexpected(read.error());
+    rules = std::move(*read);
+  }
   try {
     session->start(*parse_endpoint(address));
+    session->session->set_ip_filter(to_filter(rules));
   } catch (const std::exception& error) {
     return fail(ErrorCode::network, "cannot start the peer network: " + std::string(error.what()));
   }
   if (auto listening = session->wait_for_listener(address); !listening) {
     return tl::unexpected(listening.error());
+  }
+  session->watch_files(std::move(rules));
+  if (options.beacon) {
+    const lt::tcp::endpoint listen(parse_endpoint(address)->address(),
+                                   swarm->listen_port().value_or(0));
+    session->beacon = Beacon::start(listen, session->gate, options.sha256);
   }
   return swarm;
 }
@@ -291,7 +352,10 @@ std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequ
   std::optional<lt::add_torrent_params> params;
   core::Content content = request.manifest.content;
   try {
-    params = torrent_params(request, verified, save_path);
+    params = torrent_params(request, verified, save_path, *session_->gate);
+    if (const auto& limit = session_->options.limits.connections_per_content_max) {
+      params->max_connections = static_cast<int>(*limit);
+    }
     // The hashes are needed only to answer for the SHA-1 of a hybrid torrent.
     if (!params->ti->info_hashes().has_v1()) content.piece_hashes.clear();
   } catch (const std::exception&) {
@@ -303,9 +367,9 @@ std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequ
   }
   auto storage = std::make_shared<Storage>(request.store, use, std::move(content), verified,
                                            sources, params ? params->ti : nullptr);
-  auto torrent =
-      std::make_shared<Torrent>(layout, verified, storage, sources, std::move(static_peers),
-                                make_member_id(), session_->network);
+  auto torrent = std::make_shared<Torrent>(layout, verified, storage, sources,
+                                           std::move(static_peers), make_member_id(),
+                                           session_->network, session_->gate, session_->beacon);
   if (params && layout.piece_count() > 0) {
     session_->network->post([session = session_, torrent, storage, save_path,
                              handle = lt::session_handle(*session_->session),

@@ -8,24 +8,47 @@
 
 #include <lanward/error.h>
 
+#include "engine/core/merkle.h"
 #include "engine/ports/loop.h"
 #include "engine/ports/swarm.h"
 
 namespace lanward::peer {
+
+// As lanward::PeerLimits.
+struct SwarmLimits {
+  std::uint64_t upload_bytes_per_s = 0;    // 0: no limit
+  std::uint64_t download_bytes_per_s = 0;  // likewise
+  bool upload = true;
+  std::uint32_t connections_max = 1000;
+  std::optional<std::uint32_t> connections_per_content_max;
+};
+// libtorrent counts in an int.
+inline constexpr std::uint64_t kPeerRateMax = 2'000'000'000;
 
 struct SwarmOptions {
   // ADDRESS:PORT or [ADDRESS]:PORT, port 0: any free port. Empty: 0.0.0.0:0.
   std::string listen;
   // Announce and look for peers by multicast on the local network (BEP 14).
   bool local_discovery = true;
+  // Find peers by our own beacon (docs/protocol.md), too.
+  bool beacon = false;
   // Where completions of leave() are posted. Null: they are called on any thread.
   ports::Loop* loop = nullptr;
+  // File of the group whose members alone are peers (docs/security.md); it is read again whenever
+  // it changes. Empty: everybody on the network is.
+  std::string group_file;
+  // File of the rules which addresses may be peers (docs/security.md); read again whenever it
+  // changes. Empty, or not there: those for local use.
+  std::string rules_file;
+  SwarmLimits limits;               // REQUIRES: rates up to kPeerRateMax
+  core::Sha256Fn sha256 = nullptr;  // with a group or a beacon
 };
 
 // One libtorrent session. Members outlive it harmlessly: they have no peers any more.
 class LibtorrentSwarm final : public ports::Swarm {
  public:
-  // Errors: invalid_argument (the address makes no sense), network (it cannot be bound).
+  // Errors: invalid_argument (the address makes no sense), network (it cannot be bound), those of
+  // read_group() and read_peer_rules().
   [[nodiscard]] static Result<std::unique_ptr<LibtorrentSwarm>> create(SwarmOptions options);
   // Waits for the session to end, but not for ever.
   ~LibtorrentSwarm() override;

@@ -29,18 +29,30 @@ void if_alive(F call) {
   }
 }
 
+core::Seed seed_of(const core::AuthMemberId& id) {
+  std::uint64_t seed = 0;
+  for (const std::uint8_t byte : id) seed = seed << 8U | byte;
+  return core::Seed{seed};
+}
+
 }  // namespace
+
+Torrent::~Torrent() { hide(); }
 
 Torrent::Torrent(const core::PieceLayout& layout, const core::PieceSet& verified,
                  std::shared_ptr<Storage> storage, std::shared_ptr<Sources> sources,
-                 std::vector<lt::tcp::endpoint> static_peers, std::string member_id,
-                 std::shared_ptr<NetworkThread> network)
+                 std::vector<lt::tcp::endpoint> static_peers, const core::AuthMemberId& member_id,
+                 std::shared_ptr<NetworkThread> network, std::shared_ptr<Gate> gate,
+                 std::weak_ptr<Beacon> beacon)
     : layout_(layout),
       storage_(std::move(storage)),
       sources_(std::move(sources)),
       static_peers_(std::move(static_peers)),
-      member_id_(std::move(member_id)),
+      member_id_(member_id),
       network_(std::move(network)),
+      gate_(std::move(gate)),
+      beacon_(std::move(beacon)),
+      random_(seed_of(member_id)),
       allowed_(layout.piece_count()),
       had_(verified),
       handed_(layout.piece_count()),
@@ -48,6 +60,8 @@ Torrent::Torrent(const core::PieceLayout& layout, const core::PieceSet& verified
 
 void Torrent::join(lt::session_handle session, lt::add_torrent_params params) {
   session_ = session;
+  const lt::sha256_hash name = params.ti->info_hashes().v2;
+  std::copy(name.begin(), name.end(), swarm_name_.begin());
   storage_->on_forgotten = [weak = weak_from_this()](core::PieceIndex piece) {
     const auto self = weak.lock();
     if (!self) return;
@@ -69,6 +83,14 @@ void Torrent::on_files_checked() {
     if (peer.port() != 0) dialler_.add(peer, Dialler::Tries::unlimited, Clock::now());
   }
   dial_soon();
+  if (const auto beacon = beacon_.lock()) {
+    announced_ = beacon->add(swarm_name_, [weak = weak_from_this(),
+                                           network = network_](const lt::tcp::endpoint& address) {
+      network->post([weak, address] {
+        if (const auto self = weak.lock()) self->found(address);
+      });
+    });
+  }
   for (auto p = allowed_.next(core::PieceIndex{0}); p;) {
     const auto end = allowed_.next_missing(*p).value_or(layout_.all().end);
     prioritise({*p, end}, true);
@@ -187,6 +209,20 @@ void Torrent::dial(const lt::tcp::endpoint& address) {
   dial_soon();
 }
 
+void Torrent::found(const lt::tcp::endpoint& address) {
+  if (!ready_ || is_connected(address)) return;
+  const auto neighbours = static_cast<std::uint32_t>(connections().size());
+  if (!core::answers_beacon(neighbours, random_)) return;
+  dialler_.add(address, Dialler::Tries::once, Clock::now());
+  dial_soon();
+}
+
+void Torrent::hide() {
+  if (!announced_) return;
+  if (const auto beacon = beacon_.lock()) beacon->remove(*announced_);
+  announced_.reset();
+}
+
 void Torrent::dial_ended(const lt::tcp::endpoint& address, const lt::error_code& why,
                          bool answered) {
   if (!ready_) return;
@@ -221,17 +257,19 @@ bool Torrent::on_resume() {
   return false;
 }
 
+bool Torrent::is_connected(const lt::tcp::endpoint& address) {
+  const auto alive = connections();
+  return std::any_of(alive.begin(), alive.end(), [&](const auto& connection) {
+    return connection->leads_to(address) || connection->dialled(address);
+  });
+}
+
 void Torrent::dial_due() {
   if (!ready_ || paused_) return;
   bool any = false;
   for (const lt::tcp::endpoint& address : dialler_.take_due(Clock::now())) {
     if (sources_->is_banned(to_string(address))) continue;
-    const auto alive = connections();
-    if (std::any_of(alive.begin(), alive.end(), [&](const auto& connection) {
-          return connection->leads_to(address) || connection->dialled(address);
-        })) {
-      continue;
-    }
+    if (is_connected(address)) continue;
     // What a tracker says lowers the count of failures, which makes it a candidate again.
     if_alive([&] { handle_.connect_peer(address, lt::peer_info::tracker); });
     any = true;
@@ -246,6 +284,7 @@ void Torrent::dial_due() {
 }
 
 void Torrent::leave() {
+  hide();
   storage_->detach();
   ready_ = false;
   queue_.clear();

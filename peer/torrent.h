@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,11 @@
 
 #include "engine/core/piece_layout.h"
 #include "engine/core/piece_set.h"
+#include "peer/beacon.h"
 #include "peer/connection.h"
 #include "peer/dialler.h"
 #include "peer/disk_bridge.h"
+#include "peer/gate.h"
 #include "peer/sources.h"
 
 namespace lanward::peer {
@@ -26,8 +29,10 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
  public:
   Torrent(const core::PieceLayout& layout, const core::PieceSet& verified,
           std::shared_ptr<Storage> storage, std::shared_ptr<Sources> sources,
-          std::vector<lt::tcp::endpoint> static_peers, std::string member_id,
-          std::shared_ptr<NetworkThread> network);
+          std::vector<lt::tcp::endpoint> static_peers, const core::AuthMemberId& member_id,
+          std::shared_ptr<NetworkThread> network, std::shared_ptr<Gate> gate,
+          std::weak_ptr<Beacon> beacon);
+  ~Torrent() override;
 
   // Adds the torrent to the session. A session that refuses it leaves a member without peers.
   void join(lt::session_handle session, lt::add_torrent_params params);
@@ -44,7 +49,11 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   [[nodiscard]] const std::shared_ptr<Sources>& sources() const { return sources_; }
   [[nodiscard]] Storage& storage() { return *storage_; }
   [[nodiscard]] NetworkThread& network() { return *network_; }
-  [[nodiscard]] const std::string& member_id() const { return member_id_; }
+  [[nodiscard]] const std::shared_ptr<Gate>& gate() const { return gate_; }
+  [[nodiscard]] std::string member_id() const { return {member_id_.begin(), member_id_.end()}; }
+  [[nodiscard]] const core::AuthMemberId& auth_member_id() const { return member_id_; }
+  // Infohash under which peers find each other. REQUIRES: joined.
+  [[nodiscard]] const core::Digest& swarm_name() const { return swarm_name_; }
   // The connection, if there is one, that we dialled to this address.
   [[nodiscard]] std::shared_ptr<Connection> dialled(const lt::tcp::endpoint& endpoint);
   void joined(const lt::tcp::endpoint& listens_on) { dialler_.connected(listens_on); }
@@ -62,6 +71,9 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   void prioritise(core::PieceSpan pieces, bool allowed);
   void hand_over();  // announces what waits, as far as there is room
   std::vector<std::shared_ptr<Connection>> connections();
+  void found(const lt::tcp::endpoint& address);  // by the beacon
+  void hide();                                   // from the beacon
+  [[nodiscard]] bool is_connected(const lt::tcp::endpoint& address);
   void dial_due();
   void dial_soon();  // as soon as something is due
 
@@ -69,8 +81,13 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   std::shared_ptr<Storage> storage_;
   std::shared_ptr<Sources> sources_;
   std::vector<lt::tcp::endpoint> static_peers_;
-  std::string member_id_;
+  core::AuthMemberId member_id_;
   std::shared_ptr<NetworkThread> network_;
+  std::shared_ptr<Gate> gate_;
+  std::weak_ptr<Beacon> beacon_;
+  std::optional<Beacon::ContentId> announced_;  // at the beacon
+  core::Prng random_;
+  core::Digest swarm_name_{};
   Dialler dialler_;
   bool dialling_ = false;
   bool paused_ = false;  // by libtorrent, after an error of the disk

@@ -125,11 +125,17 @@ class FactLog {
 class TestPeer {
  public:
   explicit TestPeer(const TestFile& file, std::string listen = "127.0.0.1:0",
-                    bool local_discovery = false)
+                    bool local_discovery = false, std::string group_file = {}, bool beacon = false,
+                    std::string rules_file = {}, peer::SwarmLimits limits = {})
       : file_(file) {
     peer::SwarmOptions options;
     options.listen = std::move(listen);
     options.local_discovery = local_discovery;
+    options.group_file = std::move(group_file);
+    options.sha256 = &store::sha256;
+    options.beacon = beacon;
+    options.rules_file = std::move(rules_file);
+    options.limits = limits;
     auto made = peer::LibtorrentSwarm::create(options);
     if (!made) {
       ADD_FAILURE() << made.error().message;

@@ -27,7 +27,15 @@ class RawPeer {
   };
 
   // Connects to a member of the file's swarm and sends both handshakes.
-  RawPeer(const TestFile& file, std::uint16_t port, const std::string& extension_handshake) {
+  // `name`: told from others by it.
+  RawPeer(const TestFile& file, std::uint16_t port, const std::string& extension_handshake,
+          char name = 'r')
+      : RawPeer(truncated_infohash(file), port, 0x10, name) {
+    send(20, '\0' + extension_handshake);
+  }
+  // Sends the BitTorrent handshake only. `infohash`: its first 20 bytes.
+  RawPeer(const std::string& infohash, std::uint16_t port, char extension_bits = 0x10,
+          char name = 'r') {
     socket_ = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -38,10 +46,8 @@ class RawPeer {
         "\x13"
         "BitTorrent protocol";
     std::string reserved(8, '\0');
-    reserved[5] = 0x10;  // BEP 10
-    hello += reserved + truncated_infohash(file) + "-RP0001-" + std::string(12, 'r');
-    put(hello);
-    send(20, '\0' + extension_handshake);
+    reserved[5] = extension_bits;  // BEP 10
+    put(hello + reserved + infohash + peer_id(name));
   }
   RawPeer(const RawPeer&) = delete;
   RawPeer& operator=(const RawPeer&) = delete;
@@ -57,6 +63,17 @@ class RawPeer {
   // REQUIRES: hears_id(): the other side has told its number for lease messages.
   void send_lease(std::span<const std::uint8_t> message) {
     send(20, lease_id_ + std::string(message.begin(), message.end()));
+  }
+
+  [[nodiscard]] static std::string peer_id(char name = 'r') {
+    return "-RP0001-" + std::string(12, name);
+  }
+  // The other side's, from its handshake; nothing: it has hung up instead.
+  std::optional<std::string> their_peer_id() {
+    const auto handshake = read(68);
+    greeted_ = true;
+    if (!handshake) return std::nullopt;
+    return handshake->substr(48);
   }
 
   // The next message, keep-alives left out; nothing: the connection has ended.

@@ -1,0 +1,45 @@
+// Which addresses may be peers, the switch that stops everything, and limits (docs/security.md).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <lanward/error.h>
+
+namespace lanward {
+
+// Addresses and networks: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32".
+struct PeerRules {
+  bool serving = true;                  // false: there are no peers at all
+  bool private_only = true;             // addresses for local use only; unless `allow` is given
+  std::vector<std::string> allow = {};  // not empty: these only
+  std::vector<std::string> deny = {};   // whatever `allow` says
+  std::vector<std::string> ban = {};    // likewise
+};
+
+// How much goes to and from peers, over all contents.
+struct PeerLimits {
+  std::uint64_t upload_bytes_per_s = 0;    // 0: no limit; at most 2'000'000'000
+  std::uint64_t download_bytes_per_s = 0;  // likewise
+  bool upload = true;                      // false: takes from peers and gives nothing
+  std::uint32_t connections_max = 1000;    // 2 to 10'000
+  // Of one content, 2 to 10'000; nothing: no limit of its own.
+  std::optional<std::uint32_t> connections_per_content_max = {};
+  friend bool operator==(const PeerLimits&, const PeerLimits&) = default;
+};
+
+// The address or network as rules are read back. Errors: invalid_argument.
+[[nodiscard]] Result<std::string> peer_network(const std::string& text);
+
+// A file that is not there says nothing: the defaults. Errors: invalid_argument (line, and what is
+// wrong), access_denied, unsupported, disk_io.
+[[nodiscard]] Result<PeerRules> read_peer_rules(const std::string& path);
+
+// Replaces the file in one step. Engines that use it (EngineOptions::peer_rules_file) notice at
+// once and end the sessions that are not allowed any more. Errors: invalid_argument (names the
+// address), destination.
+[[nodiscard]] Result<void> write_peer_rules(const std::string& path, const PeerRules& rules);
+
+}  // namespace lanward

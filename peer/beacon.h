@@ -1,0 +1,83 @@
+// Finds peers by our own multicast beacon (docs/protocol.md).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <libtorrent/socket.hpp>
+
+#include "engine/core/beacon.h"
+#include "engine/core/token_bucket.h"
+#include "peer/beacon_socket.h"
+#include "peer/gate.h"
+
+namespace lanward::peer {
+
+// One for all members of a swarm. Sends and hears on a thread of its own.
+class Beacon {
+ public:
+  using ContentId = core::BeaconSchedule::ContentId;
+  // Somebody at this address accepts connections for the content. Called on the beacon's thread,
+  // under its lock: it must only pass the news on.
+  using Found = std::function<void(const lt::tcp::endpoint&)>;
+
+  // Where peers are accepted; an unspecified address: on every interface that core's rules choose.
+  // Null if the system gives no socket: then there is no beacon.
+  [[nodiscard]] static std::unique_ptr<Beacon> start(const lt::tcp::endpoint& listen,
+                                                     std::shared_ptr<Gate> gate,
+                                                     core::Sha256Fn sha256);
+  ~Beacon();
+
+  // Announces the content at once, and tells of those who announce it. Any thread.
+  [[nodiscard]] ContentId add(const core::Digest& swarm, Found found);
+  // No call of its `found` follows. Any thread.
+  void remove(ContentId id);
+
+ private:
+  Beacon(const lt::tcp::endpoint& listen, std::shared_ptr<Gate> gate, core::Sha256Fn sha256,
+         std::vector<BeaconSocket> sockets);
+
+  struct Content {
+    core::Digest swarm{};
+    Found found;
+    std::uint64_t tag = 0;
+  };
+  void run();
+  void wake();
+  void choose_interfaces();
+  void send_due();  // REQUIRES: mutex_
+  void hear(BeaconSocket& socket);
+  void renew_tags(core::WallTime now);                                    // REQUIRES: mutex_
+  void hit(const core::BeaconMessage& message, const lt::address& from);  // REQUIRES: mutex_
+  [[nodiscard]] int time_to_next();
+
+  const lt::tcp::endpoint listen_;
+  const std::shared_ptr<Gate> gate_;
+  const core::Sha256Fn sha256_;
+  const std::uint64_t sender_;
+  std::vector<BeaconSocket> sockets_;
+  int wake_ = -1;
+  int changes_ = -1;
+
+  std::mutex mutex_;  // for all that follows
+  bool ending_ = false;
+  std::map<ContentId, Content> contents_;
+  // Tags of this hour and of those beside it, for clocks that differ.
+  std::unordered_multimap<std::uint64_t, ContentId> tags_;
+  std::int64_t tags_hour_ = -1;
+  core::BeaconSchedule schedule_;
+  core::BeaconMemory memory_;
+  core::TokenBucket hits_;
+  std::uint64_t next_id_ = 1;
+  std::uint32_t sequence_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace lanward::peer

@@ -1,0 +1,105 @@
+#include "peer/interfaces.h"
+
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace lanward::peer {
+namespace {
+
+// A reply comes in parts of at most this.
+constexpr std::size_t kPart = 32 * 1024;
+// The kernel answers at once.
+constexpr timeval kPatience{.tv_sec = 1, .tv_usec = 0};
+
+std::string kind_of(const rtattr* info, std::size_t length) {
+  for (auto* attribute = info; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length)) {
+    if (attribute->rta_type != IFLA_INFO_KIND) continue;
+    const char* text = static_cast<const char*>(RTA_DATA(attribute));
+    return {text, strnlen(text, RTA_PAYLOAD(attribute))};
+  }
+  return {};
+}
+
+core::InterfaceFacts facts_of(const nlmsghdr* message) {
+  const auto* link = static_cast<const ifinfomsg*>(NLMSG_DATA(message));
+  core::InterfaceFacts facts{.index = static_cast<std::uint32_t>(link->ifi_index),
+                             .up = (link->ifi_flags & IFF_UP) != 0,
+                             .multicast = (link->ifi_flags & IFF_MULTICAST) != 0,
+                             .loopback = (link->ifi_flags & IFF_LOOPBACK) != 0,
+                             .point_to_point = (link->ifi_flags & IFF_POINTOPOINT) != 0};
+  std::size_t length = IFLA_PAYLOAD(message);
+  for (auto* attribute = IFLA_RTA(link); RTA_OK(attribute, length);
+       attribute = RTA_NEXT(attribute, length)) {
+    if ((attribute->rta_type & NLA_TYPE_MASK) != IFLA_LINKINFO) continue;
+    facts.kind = kind_of(static_cast<const rtattr*>(RTA_DATA(attribute)), RTA_PAYLOAD(attribute));
+  }
+  return facts;
+}
+
+// False: the last part.
+bool read_part(const char* bytes, std::size_t length, std::vector<core::InterfaceFacts>& into) {
+  for (auto* message = reinterpret_cast<const nlmsghdr*>(bytes); NLMSG_OK(message, length);
+       message = NLMSG_NEXT(message, length)) {
+    if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR) return false;
+    if (message->nlmsg_type == RTM_NEWLINK) into.push_back(facts_of(message));
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<core::InterfaceFacts> read_interfaces() {
+  std::vector<core::InterfaceFacts> found;
+  const int socket = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (socket < 0) return found;
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  struct {
+    nlmsghdr header;
+    ifinfomsg link;
+  } request{};
+  request.header.nlmsg_len = NLMSG_LENGTH(sizeof request.link);
+  request.header.nlmsg_type = RTM_GETLINK;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.link.ifi_family = AF_UNSPEC;
+  if (::send(socket, &request, request.header.nlmsg_len, 0) >= 0) {
+    alignas(nlmsghdr) std::array<char, kPart> part;
+    for (bool more = true; more;) {
+      const ssize_t length = ::recv(socket, part.data(), part.size(), 0);
+      more = length > 0 && read_part(part.data(), static_cast<std::size_t>(length), found);
+    }
+  }
+  ::close(socket);
+  std::sort(found.begin(), found.end(),
+            [](const auto& a, const auto& b) { return a.index < b.index; });
+  return found;
+}
+
+int open_interface_events() {
+  const int socket = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+  if (socket < 0) return -1;
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+  if (::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return socket;
+  }
+  ::close(socket);
+  return -1;
+}
+
+void drain_interface_events(int socket) {
+  std::array<char, 4096> ignored;
+  while (::recv(socket, ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
+}  // namespace lanward::peer

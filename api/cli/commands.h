@@ -1,6 +1,7 @@
 // The commands of `lanward`: each runs to its end and says how it went.
 #pragma once
 
+#include "api/cli/cache_reporter.h"
 #include "api/cli/exit_code.h"
 #include "api/cli/jobs_reporter.h"
 #include "api/cli/options.h"
@@ -24,5 +25,15 @@ namespace lanward::cli {
 // `jobs run`: blocks until nothing is left to do or a signal arrives. `run` is in `options`.
 [[nodiscard]] ExitCode run_queue(const JobsOptions& options, const JobsRun& run,
                                  JobsReporter& reporter, Waiter& waiter);
+
+// It reads files, and is stopped by a signal in between.
+[[nodiscard]] bool takes_long(const CacheCommand& options);
+// `waiter` may be null for what does not take long.
+[[nodiscard]] ExitCode run_cache(const CacheCommand& options, CacheReporter& reporter,
+                                 Waiter* waiter);
+
+// These block for as long as a small file takes.
+[[nodiscard]] ExitCode run_peers(const PeersCommand& options);
+[[nodiscard]] ExitCode run_group(const GroupCommand& options);
 
 }  // namespace lanward::cli

@@ -68,16 +68,18 @@ class Get {
   Result<void> start() {
     EngineOptions options;
     options.cache_directory = cache_directory_;
+    options.cache_policy = options_.cache_policy;
     options.keep_delivered = !working_;
     options.listen = options_.listen;
     options.peers_enabled = options_.use_peers;
     options.progress_interval = reporter_.interval();
     apply(options_.origin, options);
+    apply(options_.peer_options, options);
     auto engine = Engine::open(options);
     if (!engine) return tl::unexpected(engine.error());
     engine_ = *std::move(engine);
     if (const auto port = engine_->listen_port()) {
-      endpoint_ = endpoint_of(options_.listen, *port);
+      endpoint_ = endpoint_of(options_.listen, *port, group_id(options_.peer_options));
       reporter_.listening(endpoint_);
     }
     auto job = engine_->create_job(options_.source.substr(0, kDisplayNameMax),

@@ -61,7 +61,8 @@ class HumanReporter final : public Reporter {
 
   void listening(const Endpoint& endpoint) override {
     if (!console_.terminal())
-      console_.line(fmt::format("listening on {}:{}", endpoint.address, endpoint.port));
+      console_.line(fmt::format("listening on {}:{}, {}", endpoint.address, endpoint.port,
+                                access_text(endpoint)));
   }
 
   void state(JobState state, const std::optional<Error>& error) override {

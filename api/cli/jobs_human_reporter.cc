@@ -141,7 +141,8 @@ class HumanJobsReporter final : public JobsReporter {
   }
 
   void listening(const Endpoint& endpoint) override {
-    console_.line(fmt::format("listening on {}:{}", endpoint.address, endpoint.port));
+    console_.line(fmt::format("listening on {}:{}, {}", endpoint.address, endpoint.port,
+                              access_text(endpoint)));
   }
 
   void state(const JobStatus& job) override {

@@ -132,7 +132,7 @@ class JsonJobsReporter final : public JobsReporter {
   }
 
   void listening(const Endpoint& endpoint) override {
-    stream_.emit("listening", {{"address", endpoint.address}, {"port", endpoint.port}});
+    stream_.emit("listening", json_of(endpoint));
   }
 
   void state(const JobStatus& job) override {

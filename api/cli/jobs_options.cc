@@ -165,6 +165,7 @@ void add_set(CLI::App& app, JobsSet& options) {
 
 void add_run(CLI::App& app, JobsRun& options) {
   add_listen_option(app, options.listen);
+  add_peer_options(app, options.peer_options);
   app.add_flag_callback(
       "--no-peers", [&] { options.use_peers = false; }, "Fetch from origins only");
   app.add_flag_callback(
@@ -173,6 +174,7 @@ void add_run(CLI::App& app, JobsRun& options) {
   app.add_flag("--complete", options.complete, "Deliver the files of every transferred job");
   add_origin_options(app, options.origin);
   add_cache_options(app, options.caches);
+  add_cache_policy_options(app, options.cache_policy);
   add_seconds(app, "--max-time", options.time_max, "End after so long; jobs stay queued");
   app.add_flag("--keep-going", options.keep_going,
                "Serve peers when there is nothing left to fetch, until SIGINT or SIGTERM");

@@ -54,12 +54,14 @@ class Run {
     engine.local_discovery = run_.use_discovery;
     engine.progress_interval = reporter_.interval();
     engine.caches = run_.caches;
+    engine.cache_policy = run_.cache_policy;
     apply(run_.origin, engine);
+    apply(run_.peer_options, engine);
     auto opened = open_queue(options_, engine);
     if (!opened) return tl::unexpected(opened.error());
     engine_ = *std::move(opened);
     if (const auto port = engine_->listen_port()) {
-      reporter_.listening(endpoint_of(run_.listen, *port));
+      reporter_.listening(endpoint_of(run_.listen, *port, group_id(run_.peer_options)));
     }
     for (const JobId& id : engine_->jobs()) {
       auto job = engine_->get_job(id);

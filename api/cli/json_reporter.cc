@@ -37,7 +37,7 @@ class JsonReporter final : public Reporter {
   std::chrono::milliseconds interval() const override { return std::chrono::seconds{1}; }
 
   void listening(const Endpoint& endpoint) override {
-    stream_.emit("listening", {{"address", endpoint.address}, {"port", endpoint.port}});
+    stream_.emit("listening", json_of(endpoint));
   }
 
   void state(JobState state, const std::optional<Error>& error) override {

@@ -62,4 +62,10 @@ void JsonStream::emit(const char* event, const ordered_json& fields) {
   std::fflush(out_);
 }
 
+nlohmann::ordered_json json_of(const Endpoint& endpoint) {
+  nlohmann::ordered_json group;
+  if (!endpoint.group.empty()) group = endpoint.group;
+  return {{"address", endpoint.address}, {"port", endpoint.port}, {"group", group}};
+}
+
 }  // namespace lanward::cli

@@ -10,6 +10,8 @@
 #include <lanward/error.h>
 #include <lanward/types.h>
 
+#include "api/cli/endpoint.h"
+
 namespace lanward::cli {
 
 // RFC 3339 in UTC with milliseconds.
@@ -18,6 +20,8 @@ namespace lanward::cli {
 // {"code", "message"}
 [[nodiscard]] nlohmann::ordered_json json_of(const Error& error);
 [[nodiscard]] nlohmann::ordered_json json_of(const std::vector<SourceStats>& sources);
+// "address", "port", "group" (null: open to everybody on the network).
+[[nodiscard]] nlohmann::ordered_json json_of(const Endpoint& endpoint);
 // "size" (null while unknown), "done", and where the bytes come from.
 [[nodiscard]] nlohmann::ordered_json json_of(const Progress& progress);
 

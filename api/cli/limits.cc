@@ -14,6 +14,8 @@ namespace {
 // A terabyte per second: no line is faster, and products stay within 64 bits.
 constexpr std::uint64_t kRateMax = 1'000'000'000'000;
 constexpr std::size_t kDecimalsMax = 6;
+// No file system is larger, and products stay within 64 bits.
+constexpr std::uint64_t kSizeMax = 1'000'000'000'000'000'000;
 
 struct Unit {
   std::string_view name;
@@ -30,6 +32,8 @@ constexpr std::array kUnits = {
     Unit{"KiB", 1U << 10U, 0},
     Unit{"MiB", 1U << 20U, 0},
     Unit{"GiB", 1U << 30U, 0},
+    Unit{"TB", 1'000'000'000'000, 0},
+    Unit{"TiB", 1ULL << 40U, 0},
     Unit{"bit", 0, 1},
     Unit{"kbit", 0, 1'000},
     Unit{"Mbit", 0, 1'000'000},
@@ -113,19 +117,34 @@ std::optional<std::uint16_t> parse_minute(std::string_view text) {
   return static_cast<std::uint16_t>(*hour * 60 + *minute);
 }
 
-}  // namespace
-
-Parsed<std::uint64_t> parse_rate(std::string_view text) {
-  const std::string wrong =
-      quoted(text) + " is not a rate such as 500kB, 1.5MB, 2MiB or 10Mbit (per second)";
-  std::string_view rest = text;
-  if (rest.ends_with("/s")) rest.remove_suffix(2);
-  const std::size_t digits = std::min(rest.find_first_not_of("0123456789."), rest.size());
-  const auto number = parse_number(rest.substr(0, digits));
-  const std::string_view name = rest.substr(digits);
+// "NUMBER[UNIT]": millionths, and the unit.
+std::pair<std::optional<std::uint64_t>, const Unit*> parse_amount(std::string_view text) {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+  const std::string_view name = text.substr(digits);
   const auto* const unit =
       std::find_if(kUnits.begin(), kUnits.end(), [&](const Unit& u) { return u.name == name; });
-  if (!number || unit == kUnits.end()) return wrong;
+  return {parse_number(text.substr(0, digits)), unit == kUnits.end() ? nullptr : unit};
+}
+
+}  // namespace
+
+Parsed<std::uint64_t> parse_size(std::string_view text) {
+  const auto [number, unit] = parse_amount(text);
+  if (!number || unit == nullptr || unit->bytes == 0) {
+    return quoted(text) + " is not a size such as 500MB, 1.5GiB or 2TB";
+  }
+  const std::uint64_t whole = *number / 1'000'000;
+  if (whole > kSizeMax / unit->bytes) return quoted(text) + " is more than any disk holds";
+  return whole * unit->bytes + *number % 1'000'000 * unit->bytes / 1'000'000;
+}
+
+Parsed<std::uint64_t> parse_rate(std::string_view text) {
+  std::string_view rest = text;
+  if (rest.ends_with("/s")) rest.remove_suffix(2);
+  const auto [number, unit] = parse_amount(rest);
+  if (!number || unit == nullptr) {
+    return quoted(text) + " is not a rate such as 500kB, 1.5MB, 2MiB or 10Mbit (per second)";
+  }
   const std::uint64_t factor = unit->bytes != 0 ? unit->bytes : unit->bits;
   // Millionths times the factor: whole and rest apart, so that neither overflows.
   const std::uint64_t whole = *number / 1'000'000;

@@ -19,6 +19,10 @@ using Parsed = std::variant<Value, std::string>;
 // plain number is bytes. Not below 1 B/s, rounded down.
 [[nodiscard]] Parsed<std::uint64_t> parse_rate(std::string_view text);
 
+// Bytes: a number as above and a unit B, kB, MB, GB, TB (1000), KiB, MiB, GiB, TiB (1024); a plain
+// number is bytes.
+[[nodiscard]] Parsed<std::uint64_t> parse_size(std::string_view text);
+
 // A rate, or "N%" with N from 1 to 100.
 [[nodiscard]] Parsed<BandwidthLimit> parse_limit(std::string_view text);
 

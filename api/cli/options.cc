@@ -45,7 +45,9 @@ CLI::App& add_get(CLI::App& app, GetOptions& options, std::string& share) {
                   "Piece cache that stays; default: a working directory beside PATH, removed after "
                   "delivery")
       ->type_name("DIR");
+  add_cache_policy_options(command, options.cache_policy);
   add_listen_option(command, options.listen);
+  add_peer_options(command, options.peer_options);
   add_origin_options(command, options.origin);
   add_request_options(command, options.change);
   command.add_option("--share", share, "Keep serving peers after delivery")
@@ -64,6 +66,7 @@ std::string contradiction_of(const GetOptions& options) {
   if (options.use_peers) return {};
   if (!options.listen.empty()) return "--listen contradicts --no-peers";
   if (options.share) return "--share contradicts --no-peers";
+  if (!options.peer_options.group.empty()) return "--group contradicts --no-peers";
   return {};
 }
 
@@ -102,6 +105,12 @@ Command parse_command_line(int argc, const char* const* argv, const char* versio
   CLI::App& publish_command = add_publish(app, publish);
   CLI::App& get_command = add_get(app, get, share);
   CLI::App& jobs_command = add_jobs(app, jobs);
+  CacheCommand cache;
+  CLI::App& cache_command = add_cache(app, cache);
+  PeersCommand peers;
+  CLI::App& peers_command = add_peers(app, peers);
+  GroupCommand group;
+  CLI::App& group_command = add_group(app, group);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& call) {
@@ -118,7 +127,23 @@ Command parse_command_line(int argc, const char* const* argv, const char* versio
         "complete or run"};
   }
   if (jobs_command.parsed()) return checked(jobs);
-  if (!get_command.parsed()) return UsageError{"a command is missing: publish, get or jobs"};
+  if (cache_command.parsed() && cache_command.get_subcommands().empty()) {
+    return UsageError{
+        "a command of cache is missing: status, list, pin, unpin, expire, delete, trim, verify, "
+        "import or export"};
+  }
+  if (cache_command.parsed()) return checked(cache);
+  if (group_command.parsed() && group_command.get_subcommands().empty()) {
+    return UsageError{"a command of group is missing: init, rotate or show"};
+  }
+  if (group_command.parsed()) return group;
+  if (peers_command.parsed() && peers_command.get_subcommands().empty()) {
+    return UsageError{"a command of peers is missing: show, ban, unban, stop or start"};
+  }
+  if (peers_command.parsed()) return peers;
+  if (!get_command.parsed()) {
+    return UsageError{"a command is missing: publish, get, jobs, cache, group or peers"};
+  }
   if (!share.empty()) get.share = parse_share(share);
   return checked(get);
 }

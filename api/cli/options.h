@@ -53,16 +53,30 @@ struct OriginOptions {
   std::chrono::seconds peer_delay{0};
   std::uint64_t min_rate_bytes_per_s = 0;
   std::string ca_file;
+  bool http2 = false;
 };
 
 void apply(const OriginOptions& from, EngineOptions& to);
+
+// Who may be a peer; as the fields of EngineOptions.
+struct PeerOptions {
+  std::string group;  // file; empty: everybody on the network
+  std::string rules;  // file; empty: of the state directory, if there is one
+  PeerLimits limits;
+};
+
+void apply(const PeerOptions& from, EngineOptions& to);
+// Of the group that is named; empty: of none, or its file cannot be read any more.
+[[nodiscard]] std::string group_id(const PeerOptions& options);
 
 [[nodiscard]] bool changes_anything(const JobChange& change);
 
 struct GetOptions : FileOptions {
   OriginOptions origin;
+  PeerOptions peer_options;
   JobChange change;   // of the job that fetches it
   std::string cache;  // empty: a private working directory beside the destination
+  CachePolicy cache_policy;
   std::string listen;
   std::optional<Share> share;
   bool json = false;
@@ -118,7 +132,9 @@ struct JobsRun {
   bool use_peers = true;
   bool use_discovery = true;
   OriginOptions origin;
+  PeerOptions peer_options;
   CacheHosts caches;
+  CachePolicy cache_policy;
   bool complete = false;    // every job that is transferred
   bool keep_going = false;  // serve peers when the queue is idle, until a signal
   std::optional<std::chrono::seconds> time_max;
@@ -131,6 +147,71 @@ struct JobsOptions {
   std::variant<JobsList, JobsCreate, JobsAddFile, JobsShow, JobsAct, JobsSet, JobsRun> command;
 };
 
+// ---- lanward cache: an `id` is a content's, or the first digits of it
+
+struct CacheStatusOf {};
+struct CacheList {};
+struct CacheTrim {};
+struct CachePin {
+  bool pinned = true;
+  std::vector<std::string> ids;
+};
+struct CacheExpire {
+  std::vector<std::string> ids;
+  std::optional<std::chrono::seconds> delay;  // from now on; nothing: never
+};
+struct CacheDelete {
+  std::vector<std::string> ids;
+  bool pinned_too = false;
+};
+struct CacheVerify {
+  std::vector<std::string> ids;        // empty: all
+  std::uint64_t rate_bytes_per_s = 0;  // 0: no limit
+};
+struct CacheImport {
+  std::string file;
+  std::string manifest;
+  std::string name;
+  bool pin = false;
+};
+struct CacheExport {
+  std::string id;
+  std::string output;
+  bool hard_link = false;
+  bool with_manifest = false;
+};
+
+struct CacheCommand {
+  std::string cache;  // empty: "cache" in the state directory
+  std::string state;  // empty: default_state_directory()
+  CachePolicy policy;
+  bool json = false;
+  std::variant<CacheStatusOf, CacheList, CacheTrim, CachePin, CacheExpire, CacheDelete, CacheVerify,
+               CacheImport, CacheExport>
+      command;
+};
+
+// ---- lanward peers: the rules which addresses may be peers
+
+struct PeersCommand {
+  enum class Action { show, ban, unban, stop, start };
+  Action action = Action::show;
+  std::vector<std::string> addresses;
+  std::string state;  // empty: default_state_directory()
+  std::string rules;  // file; empty: "peers.rules" in the state directory
+  bool json = false;
+};
+
+// ---- lanward group
+
+struct GroupCommand {
+  enum class Action { init, rotate, show };
+  Action action = Action::show;
+  std::string file;
+  std::optional<std::chrono::seconds> overlap;  // of rotate; nothing: the old keys go at once
+  bool json = false;
+};
+
 // Text that was asked for: help or version.
 struct ShowText {
   std::string text;
@@ -140,7 +221,8 @@ struct UsageError {
   std::string message;
 };
 
-using Command = std::variant<PublishOptions, GetOptions, JobsOptions, ShowText, UsageError>;
+using Command = std::variant<PublishOptions, GetOptions, JobsOptions, CacheCommand, GroupCommand,
+                             PeersCommand, ShowText, UsageError>;
 
 // `version` is what --version prints. Never throws.
 [[nodiscard]] Command parse_command_line(int argc, const char* const* argv, const char* version);

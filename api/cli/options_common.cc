@@ -54,7 +54,8 @@ void add_file_options(CLI::App& app, FileOptions& options) {
       ->type_name("PATH");
   app.add_option("--manifest", options.manifest, "The .torrent; default: discovered")
       ->type_name("PATH|URL");
-  add_list(app, "--mirror", options.mirrors, "URL", "Another URL of the bytes (repeatable)");
+  add_list(app, "--mirror", options.mirrors, "URL[;pri=N]",
+           "Another URL of the bytes; lowest N first (repeatable)");
   add_cache_options(app, options.caches);
   add_list(app, "--peer", options.peers, "ADDR:PORT", "A known peer (repeatable)", peer);
   add_list(app, "--tracker", options.trackers, "URL", "Announce URL (repeatable)");

@@ -25,11 +25,15 @@ void add_list(CLI::App& app, const char* name, std::vector<std::string>& values,
 void add_file_options(CLI::App& app, FileOptions& options);
 // Caches, for one file or for all.
 void add_cache_options(CLI::App& app, CacheHosts& caches);
+// What the piece cache may take and keep.
+void add_cache_policy_options(CLI::App& app, CachePolicy& policy);
 // Limits, delays, trust.
 void add_origin_options(CLI::App& app, OriginOptions& options);
 // Proxy, certificate, redirects, headers; returns --header.
 CLI::Option* add_request_options(CLI::App& app, JobChange& change);
 [[nodiscard]] std::string contradiction_of(const JobChange& change);
+// Who may be a peer.
+void add_peer_options(CLI::App& app, PeerOptions& options);
 void add_listen_option(CLI::App& app, std::string& listen);
 void add_json_option(CLI::App& app, bool& json);
 
@@ -38,7 +42,14 @@ void add_json_option(CLI::App& app, bool& json);
 
 // `jobs` with its commands.
 CLI::App& add_jobs(CLI::App& app, JobsOptions& options);
+// `cache` with its commands.
+CLI::App& add_cache(CLI::App& app, CacheCommand& options);
+// `peers` with its commands.
+CLI::App& add_peers(CLI::App& app, PeersCommand& options);
+// `group` with its commands.
+CLI::App& add_group(CLI::App& app, GroupCommand& options);
 // Likewise for what was parsed; empties and combinations.
 [[nodiscard]] std::string contradiction_of(const JobsOptions& options);
+[[nodiscard]] std::string contradiction_of(const CacheCommand& options);
 
 }  // namespace lanward::cli

@@ -113,6 +113,10 @@ void add_origin_options(CLI::App& app, OriginOptions& options) {
              parse_percent, [&rule](std::uint32_t percent) {
                rule.foreground.percent = rule.background.percent = percent;
              });
+  add_parsed(app, "--limit-foreground", "RATE|N%", "The same of foreground jobs alone", parse_limit,
+             [&rule](BandwidthLimit limit) { rule.foreground = limit; });
+  add_parsed(app, "--limit-background", "RATE|N%", "The same of all other jobs", parse_limit,
+             [&rule](BandwidthLimit limit) { rule.background = limit; });
   app.add_option_function<std::vector<std::string>>(
          "--limit-hours",
          [&options](const std::vector<std::string>& list) {
@@ -140,6 +144,7 @@ void add_origin_options(CLI::App& app, OriginOptions& options) {
              parse_rate, [&options](std::uint64_t rate) { options.min_rate_bytes_per_s = rate; });
   app.add_option("--ca-file", options.ca_file, "Certificates that origins are trusted by (PEM)")
       ->type_name("FILE");
+  app.add_flag("--http2", options.http2, "Speak HTTP/2 with https origins that offer it");
 }
 
 CLI::Option* add_request_options(CLI::App& app, JobChange& change) {
@@ -207,6 +212,7 @@ void apply(const OriginOptions& from, EngineOptions& to) {
   to.peer_delay = from.peer_delay;
   to.min_rate_bytes_per_s = from.min_rate_bytes_per_s;
   to.ca_file = from.ca_file;
+  to.http2 = from.http2;
 }
 
 }  // namespace lanward::cli

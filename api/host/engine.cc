@@ -17,6 +17,7 @@
 #include "cdn/metalink.h"
 #include "cdn/origin_source.h"
 #include "engine/core/bandwidth_governor.h"
+#include "engine/core/cache_rules.h"
 #include "engine/core/cache_url.h"
 #include "engine/core/policy.h"
 #include "engine/store/digest.h"
@@ -54,6 +55,24 @@ void name_user(jobs::EngineSettings& settings) {
                                                        : std::to_string(settings.user_id);
 }
 
+Result<void> check(const PeerLimits& limits) {
+  constexpr std::uint32_t kConnectionsLeast = 2;  // fewer are no limit for libtorrent
+  constexpr std::uint32_t kConnectionsMost = 10'000;
+  for (const std::uint64_t rate : {limits.upload_bytes_per_s, limits.download_bytes_per_s}) {
+    if (rate > peer::kPeerRateMax) {
+      return fail(ErrorCode::invalid_argument, "peer_limits: a rate above 2000000000");
+    }
+  }
+  for (const std::uint32_t count :
+       {limits.connections_max,
+        limits.connections_per_content_max.value_or(limits.connections_max)}) {
+    if (count < kConnectionsLeast || count > kConnectionsMost) {
+      return fail(ErrorCode::invalid_argument, "peer_limits: expected 2 to 10000 connections");
+    }
+  }
+  return {};
+}
+
 Result<void> check(const EngineOptions& options) {
   if (options.cache_directory.empty() && options.state_directory.empty()) {
     return fail(ErrorCode::invalid_argument, "cache_directory and state_directory: both empty");
@@ -73,6 +92,8 @@ Result<void> check(const EngineOptions& options) {
           std::string(name) + ": expected at most 2592000 seconds, or less than 0 for ever");
     }
   }
+  if (auto ok = core::check_policy(options.cache_policy); !ok) return ok;
+  if (auto ok = check(options.peer_limits); !ok) return ok;
   if (auto ok = core::check_limits(options.bandwidth); !ok) return ok;
   return core::check_caches(options.caches);
 }
@@ -101,12 +122,32 @@ jobs::EngineSettings settings_of(const EngineOptions& options) {
   return settings;
 }
 
+peer::SwarmLimits limits_of(const PeerLimits& limits) {
+  return {.upload_bytes_per_s = limits.upload_bytes_per_s,
+          .download_bytes_per_s = limits.download_bytes_per_s,
+          .upload = limits.upload,
+          .connections_max = limits.connections_max,
+          .connections_per_content_max = limits.connections_per_content_max};
+}
+
+std::string rules_file_of(const EngineOptions& options) {
+  if (!options.peer_rules_file.empty() || options.state_directory.empty()) {
+    return options.peer_rules_file;
+  }
+  return options.state_directory + "/peers.rules";
+}
+
 }  // namespace
 
 Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& options) {
   if (auto ok = check(options); !ok) return tl::unexpected(ok.error());
   std::shared_ptr<EngineImpl> impl(new EngineImpl);
   impl->loop_ = std::make_unique<AsioLoop>();
+  // What the parts read and reserve at their start they do side by side: a small file takes little
+  // longer than that.
+  auto origins_opening = std::async(std::launch::async | std::launch::deferred, [&options] {
+    return cdn::CurlOriginSource::create({.ca_file = options.ca_file, .http2 = options.http2});
+  });
   std::vector<ports::JobRecord> records;
   if (!options.state_directory.empty()) {
     auto journal = store::SqliteJournal::open(options.state_directory);
@@ -118,17 +159,31 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
   }
   const std::string cache = options.cache_directory.empty() ? options.state_directory + "/cache"
                                                             : options.cache_directory;
-  auto store = store::DiskStore::open({.directory = cache});
+  // A mere working directory holds what its jobs need, whatever that is.
+  auto store = store::DiskStore::open(
+      {.directory = cache,
+       .policy = options.keep_delivered ? options.cache_policy : store::unlimited()});
   if (!store) return tl::unexpected(store.error());
+  store::DiskStore* const disk = store->get();
   impl->store_ = std::move(*store);
-  auto origins = cdn::CurlOriginSource::create({.ca_file = options.ca_file});
+  impl->cache_ = std::make_shared<CacheImpl>(disk->admin(), [loop = impl->loop_.get()] {
+    return loop->is_current_thread()
+               ? Result<void>(fail(ErrorCode::invalid_state, "called from inside a callback"))
+               : Result<void>();
+  });
+  auto origins = origins_opening.get();
   if (!origins) return tl::unexpected(origins.error());
   impl->origins_ = std::move(*origins);
   impl->peers_enabled_ = options.peers_enabled;
   if (options.peers_enabled && options.run_jobs) {
     auto swarm = peer::LibtorrentSwarm::create({.listen = options.listen,
                                                 .local_discovery = options.local_discovery,
-                                                .loop = impl->loop_.get()});
+                                                .beacon = options.local_discovery,
+                                                .loop = impl->loop_.get(),
+                                                .group_file = options.group_file,
+                                                .rules_file = rules_file_of(options),
+                                                .limits = limits_of(options.peer_limits),
+                                                .sha256 = &store::sha256});
     if (!swarm) return tl::unexpected(swarm.error());
     impl->listen_port_ = (*swarm)->listen_port();
     impl->swarm_ = std::move(*swarm);
@@ -142,8 +197,10 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                                                              .hasher = &store::make_hasher,
                                                              .metalink = &cdn::parse_metalink},
                                                  settings_of(options), random_seed());
-  impl->loop_->post([engine = impl->engine_.get(), records = std::move(records)]() mutable {
+  impl->loop_->post([engine = impl->engine_.get(), records = std::move(records), disk,
+                     keep = options.keep_delivered]() mutable {
     engine->restore(std::move(records));
+    if (keep) disk->start_keeping();
   });
   return impl;
 }
@@ -163,6 +220,7 @@ void EngineImpl::close() {
   const bool first = !closed_.exchange(true);
   const std::unique_lock no_calls(calls_);
   if (!first) return;
+  if (cache_ != nullptr) cache_->detach();
   if (engine_ != nullptr) {  // else it was never opened whole
     auto closed = std::make_shared<std::promise<void>>();
     std::future<void> future = closed->get_future();
@@ -263,6 +321,8 @@ Result<std::vector<JobStatus>> Engine::list(bool final_too) const {
   if (impl_ == nullptr) return engine_closed();
   return impl_->list(final_too);
 }
+
+Cache Engine::cache() const { return Cache(impl_ == nullptr ? nullptr : impl_->cache()); }
 
 std::optional<std::uint16_t> Engine::listen_port() const {
   return impl_ == nullptr ? std::nullopt : impl_->listen_port();

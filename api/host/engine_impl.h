@@ -15,6 +15,7 @@
 #include <lanward/engine.h>
 
 #include "api/host/asio_loop.h"
+#include "api/host/cache_impl.h"
 #include "engine/jobs/engine.h"
 #include "engine/ports/content_store.h"
 #include "engine/ports/origin.h"
@@ -33,6 +34,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   [[nodiscard]] std::vector<JobId> jobs(bool final_too);
   [[nodiscard]] Result<std::vector<JobStatus>> list(bool final_too);
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const { return listen_port_; }
+  [[nodiscard]] const std::shared_ptr<CacheImpl>& cache() const { return cache_; }
   [[nodiscard]] bool peers_enabled() const { return peers_enabled_; }
   void close();
 
@@ -83,6 +85,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   std::unique_ptr<AsioLoop> loop_;
   std::unique_ptr<store::SqliteJournal> journal_;
   std::unique_ptr<ports::PieceStore> store_;
+  std::shared_ptr<CacheImpl> cache_;  // of the store; handles of callers may outlive it
   std::unique_ptr<ports::OriginSource> origins_;
   std::unique_ptr<ports::Swarm> swarm_;
   std::unique_ptr<jobs::Engine> engine_;

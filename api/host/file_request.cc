@@ -24,6 +24,7 @@
 #include "engine/core/cache_url.h"
 #include "engine/core/digest.h"
 #include "engine/core/metainfo.h"
+#include "engine/core/origin_spec.h"
 #include "engine/jobs/metalink_files.h"
 #include "engine/store/sha256.h"
 
@@ -271,8 +272,13 @@ Result<Resolved> resolve_request(const FileRequest& request, bool peers_enabled)
   if (request.id.size() > kFileIdMax) {
     return fail(ErrorCode::invalid_argument, "id: more than 256 bytes");
   }
-  if (auto ok = check_urls(request.mirrors, kHttp, "mirror"); !ok)
-    return tl::unexpected(ok.error());
+  std::vector<core::OriginSpec> mirrors;
+  std::vector<std::string> mirror_urls;
+  for (const std::string& text : request.mirrors) {
+    mirrors.push_back(core::parse_origin(text));
+    mirror_urls.push_back(mirrors.back().url);
+  }
+  if (auto ok = check_urls(mirror_urls, kHttp, "mirror"); !ok) return tl::unexpected(ok.error());
   if (auto ok = core::check_caches(request.caches); !ok) return tl::unexpected(ok.error());
   if (auto ok = check_urls(request.trackers, kTracker, "tracker"); !ok) {
     return tl::unexpected(ok.error());
@@ -285,7 +291,7 @@ Result<Resolved> resolve_request(const FileRequest& request, bool peers_enabled)
   auto destination = place(request.destination, *suggested);
   if (!destination) return tl::unexpected(destination.error());
   spec.destination = std::move(*destination);
-  for (const std::string& mirror : request.mirrors) spec.urls.push_back({.url = mirror});
+  spec.urls.insert(spec.urls.end(), mirrors.begin(), mirrors.end());
   spec.caches = request.caches;
   spec.peers = request.peers;
   spec.trackers = request.trackers;

@@ -7,9 +7,11 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <lanward/error.h>
+#include <lanward/types.h>
 
 #include "engine/core/content.h"
 #include "engine/core/piece_set.h"
@@ -49,7 +51,7 @@ struct SourceLedger {
 };
 
 // One content of the cache, open for one transfer. Every method may be called from any thread; the
-// object outlives close (late calls answer "closed"). Facts (PieceVerified, PieceFailed,
+// object outlives close (late calls answer "closed"). Facts (PieceVerified, PieceFailed, PieceLost,
 // StoreFailed) go to the sink given at opening.
 class ContentStore {
  public:
@@ -88,6 +90,9 @@ class ContentStore {
 
   // Runs a blocking function (a read) on the store's workers, in no particular order.
   virtual void run_on_worker(Task task) = 0;
+
+  // What people should know of where the bytes are: why they are not in the cache; else empty.
+  [[nodiscard]] virtual std::string note() const { return {}; }
 };
 
 // Bytes of a file whose length nobody knows, from its start on: no content yet, and gone with the
@@ -112,6 +117,20 @@ enum class Delivery : std::uint8_t {
   share,    // as consume, but the content can be read until it is closed, which forgets it
 };
 
+// What else is known of a content that is opened.
+struct OpenHints {
+  std::string name = {};    // a file name to show
+  std::string origin = {};  // a URL it comes from, to show
+  // The manifest as it was read; null: there is none, or it is not at hand.
+  std::shared_ptr<const std::vector<std::uint8_t>> metainfo = nullptr;
+  // Where the file is to go. When the cache cannot take the bytes they are kept in that directory
+  // instead, under a name that sweep() knows; ContentStore::note() tells. Empty: there is no such
+  // place.
+  std::string destination = {};
+  // The cache has just failed to take the bytes of this content: they must go there.
+  bool beside = false;
+};
+
 struct DeliveryOrder {
   std::string destination;
   Delivery how = Delivery::keep;
@@ -129,6 +148,15 @@ class PieceStore {
   // Opens or creates the content; pieces found there are believed only as far as they are proven
   // (others are re-hashed first). Errors: in_use if it is open already, disk_full, disk_io.
   virtual void open(const core::Content& content, FactSink facts, Opened done) = 0;
+  // The same, for a store that makes use of the hints.
+  virtual void open_with(const core::Content& content, OpenHints /*hints*/, FactSink facts,
+                         Opened done) {
+    open(content, std::move(facts), std::move(done));
+  }
+
+  // A job that is not final has a file of the content, or no longer: what is referred to is never
+  // evicted. Counted per job and content. Returns at once.
+  virtual void refer(const core::Digest& /*content*/, const JobId& /*job*/, bool /*refers*/) {}
 
   // A place for a file of unknown length. Errors: unsupported by caches that cannot, disk_full,
   // disk_io.
@@ -147,11 +175,12 @@ class PieceStore {
   // Puts the verified file at `destination`, which has it whole or not at all, whenever the process
   // or the machine ends. With `parts` the delivered file holds only these bytes of the content, one
   // part after the other, and only pieces that share bytes with a part need to be verified.
-  // After `consume` the content is closed and forgotten. After `share` the content is only read:
-  // from the delivered file, wherever it is moved and even once it is deleted, as long as its size
-  // and modification time stay; from the cache's own copy where a rename was not possible and with
-  // `parts`, which are always copied. Closing or purging it then drops what the cache has of it and
-  // never touches the delivered file.
+  // After `consume` the content is closed; what the cache still has of it goes with forget(), to
+  // be called once it is recorded that the file is delivered: see find_delivered(). After `share`
+  // the content is only read: from the delivered file, wherever it is moved and even once it is
+  // deleted, as long as its size and modification time stay; from the cache's own copy where a
+  // rename was not possible and with `parts`, which are always copied. Closing or purging it then
+  // drops what the cache has of it and never touches the delivered file.
   // Errors: invalid_argument if not are_valid(parts); invalid_state if pieces are missing or it was
   // shared before; in_use if another process delivers this content to this place; destination,
   // disk_full, disk_io. After an error the content is as it was, and may be delivered again.
@@ -159,6 +188,14 @@ class PieceStore {
   // and a copy that is being made is given up.
   virtual void deliver(const std::shared_ptr<ContentStore>& content, DeliveryOrder order,
                        Done done) = 0;
+
+  // Whether the file at `destination` is the one that deliver() has put there with `consume` or
+  // `share`, by moving it, and that the cache has not been told to forget since: for a process that
+  // was killed before it could record the delivery. An error counts as no.
+  virtual void find_delivered(std::string /*destination*/, const core::Digest& /*id*/,
+                              MoveFunction<void(bool)> done) {
+    done(false);
+  }
 
   // Removes what a delivery of the content to `destination` that was killed may have left beside
   // it: never anything but a regular file of the one name that deliver() uses. Nothing to remove is

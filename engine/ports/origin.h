@@ -19,7 +19,7 @@ struct RangeRequest {
   std::string url;
   core::ByteSpan span;    // not empty
   core::ByteCount total;  // size of the file; a reply that says otherwise is `changed`
-  std::string validator;  // strong ETag or Last-Modified for If-Range; empty: none known
+  std::string validator;  // strong ETag, else Last-Modified; empty: none known
   // True: the server is known not to support ranges. `span` is the whole file, asked for without
   // a Range header.
   bool whole_file = false;

@@ -41,12 +41,20 @@ Result<std::shared_ptr<DataFile>> DataFile::open(std::string path) {
   return std::shared_ptr<DataFile>(new DataFile(std::move(path), std::move(fd)));
 }
 
+Result<std::shared_ptr<DataFile>> DataFile::open_existing(std::string path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd && errno == ENOENT) return fail(ErrorCode::not_found, "there is no " + path);
+  if (!fd) return failed("open", path);
+  return std::shared_ptr<DataFile>(new DataFile(std::move(path), std::move(fd)));
+}
+
 Result<FileFacts> DataFile::facts() const {
   struct stat s {};
   if (::fstat(fd_.get(), &s) != 0) return failed("examine", path_);
   constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
   return FileFacts{static_cast<std::uint64_t>(s.st_size), s.st_ino,
-                   s.st_mtim.tv_sec * kNanosPerSecond + s.st_mtim.tv_nsec};
+                   s.st_mtim.tv_sec * kNanosPerSecond + s.st_mtim.tv_nsec,
+                   static_cast<std::uint64_t>(s.st_blocks) * 512};
 }
 
 Result<void> DataFile::resize(std::uint64_t size) {
@@ -106,6 +114,16 @@ std::uint64_t DataFile::next_data(std::uint64_t offset, std::uint64_t size) cons
   if (at >= 0) return static_cast<std::uint64_t>(at);
   // ENXIO: only holes follow. Anything else: the file system cannot tell, so all may be data.
   return errno == ENXIO ? size : offset;
+}
+
+void DataFile::punch(std::uint64_t offset, std::uint64_t size) const {
+  (void)::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    static_cast<off_t>(offset), static_cast<off_t>(size));
+}
+
+void DataFile::forget_cached(std::uint64_t offset, std::uint64_t size) const {
+  (void)::posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(size),
+                        POSIX_FADV_DONTNEED);
 }
 
 void DataFile::start_writeback() const {

@@ -21,6 +21,7 @@ struct FileFacts {
   std::uint64_t size = 0;
   std::uint64_t inode = 0;
   std::int64_t mtime_ns = 0;
+  std::uint64_t disk_bytes = 0;  // what it takes: holes do not count
 };
 
 // Any thread; concurrent writes are the caller's to order.
@@ -28,6 +29,8 @@ class DataFile {
  public:
   // Opens the file, creates it (readable by the owner only) if it is missing.
   [[nodiscard]] static Result<std::shared_ptr<DataFile>> open(std::string path);
+  // Opens a file that is there. Errors: not_found.
+  [[nodiscard]] static Result<std::shared_ptr<DataFile>> open_existing(std::string path);
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -41,6 +44,11 @@ class DataFile {
   [[nodiscard]] bool read_cached(std::uint64_t offset, std::span<std::byte> out) const;
   // First byte at or after `offset` that is not in a hole; the file's end if there is none.
   [[nodiscard]] std::uint64_t next_data(std::uint64_t offset, std::uint64_t size) const;
+
+  // Takes the range out of the file and gives its space free, where the file system can.
+  void punch(std::uint64_t offset, std::uint64_t size) const;
+  // The next read of the range comes from the disk, as far as the kernel is willing.
+  void forget_cached(std::uint64_t offset, std::uint64_t size) const;
 
   // Starts writing dirty pages back, without waiting for them.
   void start_writeback() const;

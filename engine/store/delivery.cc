@@ -292,9 +292,11 @@ void sweep_behind(const Target& target) { (void)sweep_temporary(target.destinati
 
 }  // namespace
 
-std::string temporary_path(const std::string& destination, const core::Digest& id) {
+std::string temporary_path(const std::string& destination, const core::Digest& id,
+                           const std::string& suffix) {
   const Place place = split(destination);
-  std::size_t kept = std::min(place.name.size(), kNameMax - 1 - kMarkSize - kIdDigits);
+  std::size_t kept =
+      std::min(place.name.size(), kNameMax - 1 - kMarkSize - kIdDigits - suffix.size());
   // Some file systems refuse half a UTF-8 character.
   while (kept > 0 && kept < place.name.size() && (place.name[kept] & 0xC0) == 0x80) --kept;
   std::string path = place.directory + "/." + place.name.substr(0, kept) + kMark;
@@ -302,6 +304,7 @@ std::string temporary_path(const std::string& destination, const core::Digest& i
     path += "0123456789abcdef"[id[i] >> 4];
     path += "0123456789abcdef"[id[i] & 15];
   }
+  path += suffix;
   return path;
 }
 
@@ -351,6 +354,33 @@ Result<bool> deliver_move(const std::string& source, int fd, const Target& targe
     return tl::unexpected(std::move(synced.error()));
   }
   sweep_behind(target);
+  return true;
+}
+
+Result<bool> deliver_link(int fd, const Target& target) {
+  const std::string& destination = target.destination;
+  if (auto checked = check_destination(destination); !checked) {
+    return tl::unexpected(std::move(checked.error()));
+  }
+  const std::string temporary = temporary_path(destination, target.id);
+  if (auto removed = remove_leftover(temporary, destination, true); !removed) {
+    return tl::unexpected(std::move(removed.error()));
+  }
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  if (::linkat(AT_FDCWD, link.c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    if (errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP) return false;
+    return refuse(errno, destination);
+  }
+  if (::rename(temporary.c_str(), destination.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary.c_str());
+    return refuse(error, destination);
+  }
+  // Two names of one file already: a rename between them does nothing.
+  ::unlink(temporary.c_str());
+  if (auto synced = sync_directory(split(destination).directory); !synced) {
+    return tl::unexpected(std::move(synced.error()));
+  }
   return true;
 }
 

@@ -25,8 +25,10 @@ struct Target {
   ports::DeliveryTicket* ticket = nullptr;
 };
 
-// DIRECTORY/.NAME.lanward-<first 16 hexadecimal digits of the id>, NAME shortened if it must be.
-[[nodiscard]] std::string temporary_path(const std::string& destination, const core::Digest& id);
+// DIRECTORY/.NAME.lanward-<first 16 hexadecimal digits of the id><suffix>, NAME shortened if it
+// must be.
+[[nodiscard]] std::string temporary_path(const std::string& destination, const core::Digest& id,
+                                         const std::string& suffix = {});
 
 // Clones or copies the parts of the descriptor's file, one after the other, to a temporary file
 // beside the destination, syncs it and gives it its name. An existing file is replaced.
@@ -38,6 +40,10 @@ struct Target {
 // Renames the file at `source`, open and synced as `fd`, to the destination, with the permissions
 // of a file that the user creates. False: they are on different file systems, nothing was done.
 [[nodiscard]] Result<bool> deliver_move(const std::string& source, int fd, const Target& target);
+
+// Gives the open file the destination as a further name. False: the file system cannot, nothing was
+// done. Errors: as deliver_copy().
+[[nodiscard]] Result<bool> deliver_link(int fd, const Target& target);
 
 // Removes the file at temporary_path(), if it is a regular one. Errors: in_use while a delivery is
 // at work there, destination, disk_io.

@@ -4,17 +4,20 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/store/index_schema.h"
 #include "engine/store/range_writer.h"
 
 namespace lanward::store {
 
 DiskContent::DiskContent(std::shared_ptr<Shared> shared, core::Content content,
-                         ports::FactSink facts, std::shared_ptr<DataFile> file, Belief belief)
+                         ports::FactSink facts, std::shared_ptr<DataFile> file, Belief belief,
+                         std::string note)
     : shared_(std::move(shared)),
       content_(std::move(content)),
       facts_(std::move(facts)),
       inode_(belief.inode),
       name_(file->path()),
+      note_(std::move(note)),
       file_(std::move(file)),
       table_(content_.layout, belief.verified),
       durable_(std::move(belief.durable)),
@@ -163,8 +166,10 @@ Result<void> DiskContent::read(core::PieceIndex piece, std::uint32_t offset,
     if (!open_file->read_cached(at, out)) {
       return fail(ErrorCode::not_found, "not in memory: " + name_);
     }
-  } else if (auto read = open_file->read(at, out); !read) {
-    return read;
+  } else if (auto bytes = open_file->read(at, out); !bytes) {
+    // A disk that cannot give them back has lost them; somebody else may have them.
+    if (open_file->check_unchanged() && lose(piece)) tell_lost({piece.value});
+    return bytes;
   }
   return open_file->check_unchanged();
 }
@@ -254,9 +259,11 @@ Result<void> DiskContent::close() {
   return outcome;
 }
 
+// Does not wait for a sync that is under way: on a busy disk it takes long, for nothing.
 void DiskContent::abandon() {
+  dropped_ = true;
   stop_writing();
-  const std::lock_guard flush(flush_mutex_);
+  const std::lock_guard row(row_mutex_);
   const std::lock_guard lock(mutex_);
   state_ = State::closed;
   file_.reset();
@@ -283,7 +290,8 @@ bool DiskContent::flush_due() {
   if (commit) (void)save_row(false, Index::Commit::fast);
   if (start) open_file->start_writeback();
   if (sync_due) {
-    if (const Result<void> synced = sync_file(false); !synced) fail_store(synced.error());
+    const Result<void> synced = sync_file(false);
+    if (!synced && file() != nullptr) fail_store(synced.error());  // else it was just abandoned
     (void)save_row(false, Index::Commit::fast);
   }
   const std::lock_guard lock(mutex_);
@@ -329,33 +337,38 @@ Result<void> DiskContent::sync_file(bool with_times) {
   row_dirty_ = true;
   // The kernel reports a lost page once: a later sync that succeeds proves nothing.
   if (!synced) sync_failed_ = true;
-  if (!sync_failed_) durable_ = std::move(covered);
+  if (!sync_failed_) durable_ = both(covered, table_.verified());  // some may be lost meanwhile
   return synced;
 }
 
 Result<void> DiskContent::save_row(bool clean, Index::Commit commit) {
+  const std::lock_guard saving(row_mutex_);
   IndexRow row;
+  std::shared_ptr<DataFile> open_file;
   {
     const std::lock_guard lock(mutex_);
+    open_file = file_;
+    if (open_file == nullptr) return {};  // it was abandoned: nothing is recorded any more
     row.id = content_.id;
     row.size = content_.layout.size().value;
     row.piece_bytes = content_.layout.piece_bytes();
     row.verified = sync_failed_ ? durable_.words() : table_.verified().words();
     row.durable = durable_.words();
     row.boot = shared_->boot_id;
+    row.verified_bytes = bytes_of(row.verified, row.size, row.piece_bytes);
     row.inode = inode_;
+    row.elsewhere = is_elsewhere() ? name_ : std::string();
     row.clean = clean && !failed_ && !sync_failed_;
     row.last_use = std::chrono::duration_cast<std::chrono::seconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
     row_dirty_ = false;
   }
-  if (row.clean) {
-    if (const auto facts = file()->facts()) {
-      row.mtime_ns = facts->mtime_ns;
-    } else {
-      row.clean = false;
-    }
+  if (const auto facts = open_file->facts()) {
+    row.disk_bytes = facts->disk_bytes;
+    if (row.clean) row.mtime_ns = facts->mtime_ns;
+  } else {
+    row.clean = false;
   }
   Result<void> saved = shared_->index->save(row, commit);
   if (!saved) {

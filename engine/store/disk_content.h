@@ -2,6 +2,7 @@
 // decides pieces, reads back.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -29,8 +30,9 @@ namespace lanward::store {
 class DiskContent final : public ports::ContentStore,
                           public std::enable_shared_from_this<DiskContent> {
  public:
+  // `note`: why the bytes are beside a destination and not in the cache; empty: they are in it.
   DiskContent(std::shared_ptr<Shared> shared, core::Content content, ports::FactSink facts,
-              std::shared_ptr<DataFile> file, Belief belief);
+              std::shared_ptr<DataFile> file, Belief belief, std::string note = {});
 
   // ports::ContentStore
   [[nodiscard]] std::unique_ptr<ports::RangeSink> open_range(core::SourceId source,
@@ -47,6 +49,7 @@ class DiskContent final : public ports::ContentStore,
   [[nodiscard]] core::PieceSet verified() const override;
   [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override;
   void run_on_worker(ports::Task task) override;
+  [[nodiscard]] std::string note() const override { return note_; }
 
   // For range sinks.
   // Books bytes that are about to be taken; false when the content takes no more.
@@ -77,6 +80,13 @@ class DiskContent final : public ports::ContentStore,
   [[nodiscard]] bool retired() const;
   // Makes the bytes of the verified pieces durable now.
   [[nodiscard]] Result<void> sync();
+  // Whether the bytes are beside a destination.
+  [[nodiscard]] bool is_elsewhere() const { return !note_.empty(); }
+  // Hashes the piece if it is verified; drops it at once if it is not what it must be or cannot be
+  // read. True: it is good, or nothing can be said. Blocks.
+  [[nodiscard]] bool check(core::PieceIndex piece);
+  // Tells the transfer which pieces check() has dropped: all at once, as it begins anew then.
+  void tell_lost(const std::vector<std::uint32_t>& pieces);
   // Lifecycle operations of one content exclude each other.
   [[nodiscard]] std::mutex& operation_mutex() { return operation_mutex_; }
 
@@ -114,6 +124,7 @@ class DiskContent final : public ports::ContentStore,
   void finish_batches(std::vector<Batch> batches, const Result<void>& written);
   void decide(CompletePiece complete);
   void fail_store(const Error& error);
+  bool lose(core::PieceIndex piece);
   void hash_from_disk(core::PieceIndex piece, HashesDone done);
 
   // Moves who waits for the hashes of the piece to `answers`; give() calls them, outside the lock.
@@ -131,10 +142,14 @@ class DiskContent final : public ports::ContentStore,
   const core::Content content_;
   const ports::FactSink facts_;
   const std::uint64_t inode_;
-  const std::string name_;  // the path of the data file, for messages
+  const std::string name_;  // the path of the data file
+  const std::string note_;
 
   std::mutex operation_mutex_;
   std::mutex flush_mutex_;  // taken before mutex_: rows are saved in the order of their making
+  // Taken after flush_mutex_, before mutex_: while a row is saved the content is not abandoned.
+  std::mutex row_mutex_;
+  std::atomic<bool> dropped_{false};  // what is on its way to the file need not get there
 
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable settled_;

@@ -24,7 +24,9 @@ void DiskContent::drain_blocks() {
 }
 
 void DiskContent::process(Batch batch) {
-  for (Segment& segment : batch.segments) segment.leaf = sha256(segment.bytes);
+  for (Segment& segment : batch.segments) {
+    if (!dropped_) segment.leaf = sha256(segment.bytes);
+  }
   std::unique_lock lock(mutex_);
   ready_.push_back(std::move(batch));
   if (writing_) return;
@@ -32,12 +34,18 @@ void DiskContent::process(Batch batch) {
   while (!ready_.empty()) {
     std::vector<Batch> taken = std::exchange(ready_, {});
     for (Batch& b : taken) {
-      for (Segment& segment : b.segments) segment.live = !failed_ && table_.live(segment.key);
+      for (Segment& segment : b.segments)
+        segment.live = !failed_ && !dropped_ && table_.live(segment.key);
     }
     // The file is there as long as blocks are pending.
     const std::shared_ptr<DataFile> open_file = file_;
     lock.unlock();
-    const Result<void> written = write_batches(*open_file, taken);
+    Result<void> written = write_batches(*open_file, taken);
+    // What is least needed makes room; writing again what is there already does no harm.
+    while (!written && written.error().code == ErrorCode::disk_full && !is_elsewhere() &&
+           shared_->make_room()) {
+      written = write_batches(*open_file, taken);
+    }
     finish_batches(std::move(taken), written);
     lock.lock();
   }
@@ -57,7 +65,8 @@ Result<void> DiskContent::write_batches(DataFile& file, std::vector<Batch>& batc
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   for (const Segment* segment : segments) {
-    if (!vectors.empty() && (segment->offset != end || vectors.size() == kSegmentsPerWrite)) {
+    const bool full = end - begin + segment->bytes.size() > kBytesPerWrite;
+    if (!vectors.empty() && (segment->offset != end || full)) {
       if (auto written = file.write(vectors, begin); !written) return written;
       vectors.clear();
     }
@@ -140,8 +149,40 @@ void DiskContent::fail_store(const Error& error) {
       take_waiters(waiters_.begin()->first, tl::unexpected(error), answers);
     }
   }
+  if (!is_elsewhere()) shared_->report_trouble(error);
   facts_(core::StoreFailed{error});
   give(answers);
+}
+
+bool DiskContent::lose(core::PieceIndex piece) {
+  {
+    const std::lock_guard lock(mutex_);
+    // What was given away may be somebody else's writing.
+    if (file_ == nullptr || retired_ || !table_.lose(piece)) return false;
+    durable_.erase(piece);
+    recent_.forget(piece);
+    row_dirty_ = true;
+  }
+  shared_->flusher.poke();
+  return true;
+}
+
+void DiskContent::tell_lost(const std::vector<std::uint32_t>& pieces) {
+  for (const std::uint32_t piece : pieces) facts_(core::PieceLost{core::PieceIndex{piece}});
+}
+
+bool DiskContent::check(core::PieceIndex piece) {
+  std::shared_ptr<DataFile> open_file;
+  {
+    const std::lock_guard lock(mutex_);
+    if (file_ == nullptr || retired_ || !table_.verified().contains(piece)) return true;
+    open_file = file_;
+  }
+  const core::ByteSpan span = content_.layout.bytes(piece);
+  open_file->forget_cached(span.begin, span.size().value);
+  const auto leaves = hash_blocks(*open_file, span);
+  if (leaves && is_genuine(content_, piece, *leaves)) return true;
+  return !lose(piece);
 }
 
 void DiskContent::hash_from_disk(core::PieceIndex piece, HashesDone done) {

@@ -23,8 +23,10 @@ inline constexpr std::size_t kBlocksHigh = 512;
 inline constexpr std::size_t kBlocksLow = 256;
 // Blocks one worker hashes at a time, so that several workers share one busy content.
 inline constexpr std::size_t kBlocksPerBatch = 32;
-// Segments of one pwritev: well below IOV_MAX (1024).
-inline constexpr std::size_t kSegmentsPerWrite = 256;
+// Bytes of one pwritev. File systems with large folios take memory for a longer write in one piece,
+// which is never what the caches hold: on ext4 in a virtual machine 64 KiB cost a seventh of what
+// 128 KiB cost. System calls are no matter at this length.
+inline constexpr std::size_t kBytesPerWrite = 64 * core::kKiB;
 
 // Block hashes kept for pieces that are verified or failed: 512 KiB, the hashes of 256 MiB.
 inline constexpr std::size_t kRecentLeavesMax = 16384;
@@ -40,6 +42,16 @@ inline constexpr std::chrono::milliseconds kSyncInterval{1000};
 // A file of unknown length: what a manifest can describe, 2^21 pieces of 8 MiB. Only a server that
 // never ends sends more.
 inline constexpr std::uint64_t kSpoolBytesMax = std::uint64_t{16} << 40U;
+
+// How often the keeper looks at ages and expiries when nothing happens.
+inline constexpr std::chrono::seconds kKeeperInterval{60};
+// Between two steps of the keeper: a step reads the whole index.
+inline constexpr std::chrono::milliseconds kKeeperPause{200};
+// Contents evicted in one step, so that a large clean-up leaves the disk to others in between.
+inline constexpr std::size_t kEvictionsPerStep = 64;
+// What must be writable before a cache that was full counts as usable again: room for the index
+// and a few pieces.
+inline constexpr std::size_t kProbeBytes = core::kMiB;
 
 // Threads for opening, closing, delivering and purging: one long copy must not hold up the rest.
 inline constexpr unsigned kServiceThreads = 3;

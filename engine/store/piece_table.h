@@ -56,6 +56,8 @@ class PieceTable {
                                                                   std::uint64_t attempt, bool good);
   void clear(core::PieceIndex piece);
   void clear_all();
+  // A verified piece is not there any more. Returns whether it was.
+  bool lose(core::PieceIndex piece) { return verified_.erase(piece); }
 
   // Whether something is under way that will decide the piece or end in missing blocks.
   [[nodiscard]] bool busy(core::PieceIndex piece) const;

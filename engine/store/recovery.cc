@@ -18,11 +18,6 @@ core::PieceSet within(core::PieceSet pieces, const core::PieceLayout& layout, st
   return pieces;
 }
 
-core::PieceSet every_piece(const core::PieceLayout& layout) {
-  return core::PieceSet::from_words(
-      layout.piece_count(), std::vector<std::uint64_t>((layout.piece_count() + 63) / 64, ~0ULL));
-}
-
 core::PieceSet combine(const core::PieceSet& a, const core::PieceSet& b,
                        std::uint64_t (*word)(std::uint64_t, std::uint64_t)) {
   std::vector<std::uint64_t> words(a.words().size());
@@ -30,15 +25,20 @@ core::PieceSet combine(const core::PieceSet& a, const core::PieceSet& b,
   return core::PieceSet::from_words(a.universe(), words);
 }
 
-core::PieceSet both(const core::PieceSet& a, const core::PieceSet& b) {
-  return combine(a, b, [](std::uint64_t x, std::uint64_t y) { return x & y; });
-}
-
 core::PieceSet without(const core::PieceSet& a, const core::PieceSet& b) {
   return combine(a, b, [](std::uint64_t x, std::uint64_t y) { return x & ~y; });
 }
 
 }  // namespace
+
+core::PieceSet every_piece(const core::PieceLayout& layout) {
+  return core::PieceSet::from_words(
+      layout.piece_count(), std::vector<std::uint64_t>((layout.piece_count() + 63) / 64, ~0ULL));
+}
+
+core::PieceSet both(const core::PieceSet& a, const core::PieceSet& b) {
+  return combine(a, b, [](std::uint64_t x, std::uint64_t y) { return x & y; });
+}
 
 Belief believe(const std::optional<IndexRow>& row, const FileFacts& found,
                const core::PieceLayout& layout, const std::string& boot) {

@@ -31,6 +31,9 @@ struct Belief {
 [[nodiscard]] Result<void> prove(Belief& belief, const DataFile& file, const core::Content& content,
                                  const std::atomic<bool>& stop);
 
+[[nodiscard]] core::PieceSet both(const core::PieceSet& a, const core::PieceSet& b);
+[[nodiscard]] core::PieceSet every_piece(const core::PieceLayout& layout);
+
 // The hashes of the blocks of a piece, read from the file.
 [[nodiscard]] Result<std::vector<core::Digest>> hash_blocks(const DataFile& file,
                                                             core::ByteSpan span);

@@ -46,6 +46,9 @@ class Statement {
     return code_ == SQLITE_ROW ? std::exchange(code_, SQLITE_OK), SQLITE_ROW : code_;
   }
 
+  [[nodiscard]] bool is_null(int column) {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+  }
   std::int64_t integer(int column) { return sqlite3_column_int64(statement_, column); }
   std::vector<std::uint8_t> blob(int column) {
     const auto* p = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, column));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -13,6 +14,7 @@ namespace lanward::store {
 
 class WorkerPool {
  public:
+  // At most so many threads; each is started when a task finds none that is idle.
   explicit WorkerPool(unsigned threads);
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -27,11 +29,14 @@ class WorkerPool {
 
  private:
   void run();
+  void add_thread();  // with mutex_
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<ports::Task> tasks_;
   bool stopping_ = false;
+  const unsigned threads_max_;
+  std::size_t idle_ = 0;  // waiting, or just being started
   std::vector<std::thread> threads_;
 };
 

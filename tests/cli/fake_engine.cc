@@ -1,5 +1,8 @@
 #include "tests/cli/fake_engine.h"
 
+#include <lanward/group.h>
+#include <lanward/peers.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -217,5 +220,14 @@ Result<Published> publish(const PublishRequest& request) {
   if (request.progress) request.progress(1, 2);
   return fake.published;
 }
+
+Result<std::string> peer_network(const std::string& text) { return text; }
+Result<PeerRules> read_peer_rules(const std::string&) { return PeerRules{}; }
+Result<void> write_peer_rules(const std::string&, const PeerRules&) { return {}; }
+Result<GroupInfo> create_group(const std::string&) { return GroupInfo{.id = "0102"}; }
+Result<GroupInfo> rotate_group(const std::string&, std::optional<std::chrono::seconds>) {
+  return GroupInfo{.id = "0102"};
+}
+Result<GroupInfo> describe_group(const std::string&) { return GroupInfo{.id = "0102"}; }
 
 }  // namespace lanward

@@ -37,6 +37,25 @@ TEST(Rate, HasUnitsOfBytesAndOfBits) {
   EXPECT_EQ(rate("1000GB"), 1'000'000'000'000U);
 }
 
+TEST(Size, HasUnitsOfBytesOnly) {
+  const auto size = [](const char* text) {
+    const auto parsed = parse_size(text);
+    const auto* value = std::get_if<std::uint64_t>(&parsed);
+    return value == nullptr ? ~std::uint64_t{0} : *value;
+  };
+  EXPECT_EQ(size("0"), 0U);
+  EXPECT_EQ(size("700"), 700U);
+  EXPECT_EQ(size("1.5GiB"), 1'610'612'736U);
+  EXPECT_EQ(size("2TB"), 2'000'000'000'000U);
+  EXPECT_EQ(size("0.5TiB"), 549'755'813'888U);
+  for (const char* text : {"", "GB", "-1", "1Gbit", "10%", "1 GB", "full"}) {
+    EXPECT_NE(problem(parse_size(text)).find("'" + std::string(text) + "' is not a size"),
+              std::string::npos)
+        << text;
+  }
+  EXPECT_NE(problem(parse_size("2000000TB")).find("more than any disk"), std::string::npos);
+}
+
 TEST(Rate, WhatIsNoRateIsRefusedWithItsText) {
   for (const char* text : {"",     "MB",      "fast",        "-1",
                            "+1",   "1 MB",    "1,5MB",       "1.MB",

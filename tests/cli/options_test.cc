@@ -137,6 +137,15 @@ TEST(Options, GetTakesLimitsOfBandwidth) {
   EXPECT_EQ(limits.hours[1].rule, BandwidthRule{});
 }
 
+TEST(Options, GetTakesLimitsOfOneKindOfJobs) {
+  const BandwidthRule rule = get({"get", "s", "--limit-foreground", "2MB", "--limit-background",
+                                  "40%", "--limit-percent", "80"})
+                                 .origin.bandwidth.always;
+  EXPECT_EQ(rule.foreground, (BandwidthLimit{.bytes_per_s = 2'000'000}));
+  EXPECT_EQ(rule.background, (BandwidthLimit{.percent = 40}));
+  EXPECT_EQ(rule.total_bytes_per_s, 0U);
+}
+
 TEST(Options, GetTakesCachesOfTheSite) {
   const GetOptions options =
       get({"get", "s", "--cache-host", "a,b:81", "--cache-map", "http://h/x=http://c/y",
@@ -149,10 +158,28 @@ TEST(Options, GetTakesCachesOfTheSite) {
 }
 
 TEST(Options, GetTakesHowOriginsAreReached) {
-  const GetOptions options =
-      get({"get", "s", "--proxy", "http://p:1", "--proxy-bypass", "a,b", "--client-cert", "c.pem",
-           "--client-key", "k.pem", "--ca-file", "ca.pem", "--allow-https-to-http", "--header",
-           "A: 1", "--peer-delay", "5", "--min-rate", "100kB"});
+  const GetOptions options = get({"get",
+                                  "s",
+                                  "--proxy",
+                                  "http://p:1",
+                                  "--proxy-bypass",
+                                  "a,b",
+                                  "--client-cert",
+                                  "c.pem",
+                                  "--client-key",
+                                  "k.pem",
+                                  "--ca-file",
+                                  "ca.pem",
+                                  "--allow-https-to-http",
+                                  "--header",
+                                  "A: 1",
+                                  "--peer-delay",
+                                  "5",
+                                  "--min-rate",
+                                  "100kB",
+                                  "--http2"});
+  EXPECT_TRUE(options.origin.http2);
+  EXPECT_FALSE(get({"get", "s"}).origin.http2);
   ASSERT_TRUE(options.change.proxy);
   EXPECT_EQ(options.change.proxy->proxy, "http://p:1");
   EXPECT_EQ(options.change.proxy->bypass, "a,b");
@@ -169,6 +196,7 @@ TEST(Options, AWrongValueIsRefusedWithTheNameOfItsOption) {
   const std::vector<std::pair<const char*, const char*>> wrong{{"--limit-rate", "fast"},
                                                                {"--limit-percent", "0"},
                                                                {"--limit-percent", "101"},
+                                                               {"--limit-background", "101%"},
                                                                {"--limit-hours", "always"},
                                                                {"--cache-map", "http://a"},
                                                                {"--cache-fallback-delay", "soon"},
@@ -206,7 +234,10 @@ TEST(Options, ShowsVersionAndHelp) {
                              "--json",
                              "--limit-rate",
                              "--limit-percent",
+                             "--limit-foreground",
+                             "--limit-background",
                              "--limit-hours",
+                             "--http2",
                              "--cache-host",
                              "--cache-map",
                              "--cache-fallback-delay",

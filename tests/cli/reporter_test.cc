@@ -159,7 +159,8 @@ TEST_F(ReporterTest, JsonEventsHaveTheDocumentedFields) {
     line.erase("elapsed");
   }
   ASSERT_EQ(lines.size(), 10u);
-  EXPECT_EQ(lines[0], json::parse(R"({"event":"listening","address":"127.0.0.1","port":4711})"));
+  EXPECT_EQ(lines[0],
+            json::parse(R"({"event":"listening","address":"127.0.0.1","port":4711,"group":null})"));
   EXPECT_EQ(lines[1], json::parse(R"({"event":"state","state":"transient_error",
                                       "error":{"code":"network","message":"down"}})"));
   EXPECT_EQ(lines[2], json::parse(R"({"event":"note","message":"no manifest",

@@ -53,6 +53,26 @@ double share_of_sum(const OriginPlan& plan, const OriginOutcome& outcome) {
 }
 const std::vector<Mirror> kThree = {{.rate = 20 * kMB}, {.rate = 10 * kMB}, {.rate = 5 * kMB}};
 
+// ---- as text -----------------------------------------------------------------------------------
+
+TEST(OriginText, APriorityStandsBehindTheUrl) {
+  EXPECT_EQ(parse_origin("http://h/f;pri=7"), (OriginSpec{.url = "http://h/f", .priority = 7}));
+  EXPECT_EQ(parse_origin("http://h/f"), (OriginSpec{.url = "http://h/f"}));
+  for (const char* url : {"http://h/f;pri=", "http://h/f;pri=x", "http://h/f;pri=1000000",
+                          "http://h/f;pri=7/g", "http://h/f;pri=-1"}) {
+    EXPECT_EQ(parse_origin(url), (OriginSpec{.url = url}));
+  }
+}
+
+TEST(OriginText, IsReadAsItWasWritten) {
+  for (const char* url : {"http://h/f", "http://h/f;pri=7", "http://h/f;pri=0", ""}) {
+    for (const std::uint32_t priority : {0U, 1U, 999'999U}) {
+      const OriginSpec spec{.url = url, .priority = priority};
+      EXPECT_EQ(parse_origin(origin_text(spec)), spec) << origin_text(spec);
+    }
+  }
+}
+
 // ---- rates -------------------------------------------------------------------------------------
 
 TEST(Origins, MirrorsTogetherGiveTheSumOfTheirRates) {

@@ -320,6 +320,14 @@ TEST(Scheduler, ARefusingOriginHandsOverToTheNextMirror) {
   EXPECT_EQ(s.gave_up_->code, ErrorCode::origin_rejected);
 }
 
+TEST(Scheduler, AnOriginThatIsKnownToHaveNoRangesIsAskedForTheWholeAtOnce) {
+  Fixture s({.have = "x...",
+             .origins = {{.url = "http://a/f", .no_ranges = true}},
+             .peers_possible = false});
+  ASSERT_EQ(s.live_.size(), 1U);
+  EXPECT_TRUE(s.live_.begin()->second.whole_file);
+}
+
 TEST(Scheduler, AnOriginWithoutRangesIsReadOnceFromTheStart) {
   Fixture s({.have = "x...", .peers_possible = false});
   while (!s.live_.empty() && !s.live_.begin()->second.whole_file) {

@@ -155,14 +155,39 @@ TEST_P(DeliveryTest, DeliversToAnotherFileSystem) {
   const auto delivered = deliver(content, pattern + "/file", how());
   EXPECT_TRUE(delivered) << delivered.error().message;
   expect_file(pattern + "/file", file);
-  // Where a rename is not possible the cache serves its own copy.
-  EXPECT_EQ(fs::exists(data_path(file)), how() != Delivery::consume);
+  // Where a rename is not possible the cache serves its own copy, and keeps it until it is told
+  // that the delivery is recorded: a process that was killed before has to deliver again.
+  EXPECT_TRUE(fs::exists(data_path(file)));
+  EXPECT_FALSE(find_delivered(pattern + "/file", file.content.id));
   fs::remove_all(pattern);
   std::byte b{};
   EXPECT_EQ(content->read(core::PieceIndex{5}, 0, std::span(&b, 1), false).has_value(),
             how() != Delivery::consume);
   ASSERT_TRUE(close(content));
-  EXPECT_EQ(fs::exists(data_path(file)), how() == Delivery::keep);
+  EXPECT_EQ(fs::exists(data_path(file)), how() != Delivery::share);
+  ASSERT_TRUE(forget(file.content.id));
+  EXPECT_FALSE(fs::exists(data_path(file)));
+}
+
+TEST_P(DeliveryTest, AFileThatWasMovedIsKnownUntilItIsForgotten) {
+  const TestFile file = make_file(3 * kTestPiece, kTestPiece);
+  const std::string destination = out_ + "/file";
+  const Store content = complete(file);
+  EXPECT_FALSE(find_delivered(destination, file.content.id)) << "there is none";
+  ASSERT_TRUE(deliver(content, destination, how()));
+  EXPECT_EQ(find_delivered(destination, file.content.id), how() != Delivery::keep);
+  fs::rename(destination, out_ + "/moved");
+  EXPECT_FALSE(find_delivered(destination, file.content.id));
+  EXPECT_EQ(find_delivered(out_ + "/moved", file.content.id), how() != Delivery::keep);
+  std::ofstream(destination) << std::string(file.bytes.size(), 'x');
+  EXPECT_FALSE(find_delivered(destination, file.content.id)) << "another file of that size";
+  fs::rename(out_ + "/moved", destination);
+  ASSERT_TRUE(close(content));
+  if (how() != Delivery::keep) {
+    ASSERT_TRUE(forget(file.content.id));
+  }
+  EXPECT_FALSE(find_delivered(destination, file.content.id));
+  expect_file(destination, file);
 }
 
 TEST_P(DeliveryTest, CopiesPartsAndNeverGivesTheDataFileAway) {

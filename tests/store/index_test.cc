@@ -70,6 +70,102 @@ TEST_F(IndexTest, RefusesALaterVersionAndLeavesItAlone) {
   EXPECT_FALSE(std::filesystem::exists(path_ + ".damaged"));
 }
 
+// What version 1 wrote.
+constexpr const char* kVersion1 =
+    "CREATE TABLE contents(id BLOB PRIMARY KEY NOT NULL, size INTEGER NOT NULL, piece_bytes INTEGER"
+    " NOT NULL, verified BLOB NOT NULL, durable BLOB NOT NULL, boot TEXT NOT NULL, inode INTEGER"
+    " NOT NULL, mtime_ns INTEGER NOT NULL, clean INTEGER NOT NULL, last_use INTEGER NOT NULL);"
+    "CREATE INDEX contents_by_last_use ON contents(last_use);"
+    "INSERT INTO contents VALUES(zeroblob(32), 200000, 65536, x'0900000000000000',"
+    " x'0100000000000000', 'b', 7, 8, 1, 1600000000);"
+    "PRAGMA user_version=1;";
+
+TEST_F(IndexTest, TakesOverWhatVersionOneKnew) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, kVersion1, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  for (int times = 0; times < 2; ++times) {
+    auto index = open();
+    const auto row = index->find({});
+    ASSERT_TRUE(row && *row);
+    EXPECT_EQ((*row)->verified, std::vector<std::uint64_t>{9});
+    EXPECT_EQ((*row)->durable, std::vector<std::uint64_t>{1});
+    EXPECT_EQ((*row)->last_use, 1'600'000'000);
+    const auto entry = index->entry({});
+    ASSERT_TRUE(entry && *entry);
+    // One whole piece and the short last one.
+    EXPECT_EQ((*entry)->verified_bytes, 65536U + 200000 - 3 * 65536);
+    EXPECT_EQ((*entry)->created, 1'600'000'000);
+    EXPECT_FALSE((*entry)->pinned || (*entry)->manifest || (*entry)->expires);
+    EXPECT_EQ(index->times_emptied(), 0U);
+  }
+}
+
+TEST_F(IndexTest, KeepsWhatPeopleSaidWhenARowIsSavedAgain) {
+  auto index = open();
+  const IndexRow row = make_row(3);
+  ASSERT_TRUE(index->save(row, Index::Commit::fast));
+  ASSERT_TRUE(index->set_pinned(row.id, true));
+  ASSERT_TRUE(index->set_expiry(row.id, 77));
+  ASSERT_TRUE(index->set_checked(row.id, 88));
+  ASSERT_TRUE(index->describe(row.id, "name", "http://o/", true));
+  ASSERT_TRUE(index->describe(row.id, "", "", false));
+  IndexRow later = row;
+  later.last_use += 5;
+  later.disk_bytes = 4096;
+  ASSERT_TRUE(index->save(later, Index::Commit::fast));
+  const auto entry = *index->entry(row.id);
+  ASSERT_TRUE(entry);
+  EXPECT_TRUE(entry->pinned && entry->manifest);
+  EXPECT_EQ(entry->expires, 77);
+  EXPECT_EQ(entry->checked, 88);
+  EXPECT_EQ(entry->name, "name");
+  EXPECT_EQ(entry->origin, "http://o/");
+  EXPECT_EQ(entry->created, row.last_use);
+  EXPECT_EQ(entry->last_use, row.last_use + 5);
+  EXPECT_EQ(entry->disk_bytes, 4096U);
+  ASSERT_TRUE(index->set_expiry(row.id, std::nullopt));
+  EXPECT_FALSE((*index->entry(row.id))->expires);
+}
+
+TEST_F(IndexTest, KeepsReferencesOfJobs) {
+  store::IndexReference first{.content = make_row(1).id, .job = {1}};
+  store::IndexReference second{.content = make_row(1).id, .job = {2}};
+  {
+    auto index = open();
+    ASSERT_TRUE(index->refer({first, second}, {}));
+    ASSERT_TRUE(index->refer({first}, {second}));
+  }
+  auto index = open();
+  EXPECT_EQ(*index->references(), std::vector{first});
+}
+
+TEST_F(IndexTest, IsReadBesideItsOwner) {
+  auto owner = open();
+  ASSERT_TRUE(owner->save(make_row(1), Index::Commit::fast));
+  auto reader = Index::open(path_, true);
+  ASSERT_TRUE(reader) << reader.error().message;
+  EXPECT_EQ((*reader)->entries()->size(), 1U);
+  ASSERT_TRUE(owner->save(make_row(2), Index::Commit::fast));
+  EXPECT_EQ((*reader)->entries()->size(), 2U);
+  EXPECT_FALSE((*reader)->save(make_row(3), Index::Commit::fast));
+  const auto missing = Index::open(dir_.path("none.sqlite"), true);
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::not_found);
+  EXPECT_FALSE(std::filesystem::exists(dir_.path("none.sqlite")));
+}
+
+TEST_F(IndexTest, NoticesThatItsFileIsGone) {
+  auto index = open();
+  EXPECT_TRUE(index->is_in_place());
+  std::filesystem::remove(path_);
+  EXPECT_FALSE(index->is_in_place());
+  ASSERT_TRUE(index->reopen());
+  EXPECT_TRUE(index->is_in_place());
+  ASSERT_TRUE(index->save(make_row(1), Index::Commit::fast));
+}
+
 TEST_F(IndexTest, MovesAFileThatIsNoDatabaseAside) {
   std::ofstream(path_) << std::string(100'000, 'x');
   auto index = open();
@@ -83,7 +179,13 @@ TEST_F(IndexTest, RebuildsADatabaseWithDamagedPages) {
   for (int n = 0; n < 200; ++n) {
     ASSERT_TRUE(index->save(make_row(static_cast<std::uint8_t>(n)), Index::Commit::fast));
   }
-  index = nullptr;  // the log goes into the database
+  index = nullptr;
+  {
+    sqlite3* db = nullptr;  // the log goes into the database
+    ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+    sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", nullptr, nullptr, nullptr);
+    sqlite3_close(db);
+  }
   {
     std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(4096);

@@ -189,6 +189,7 @@ TEST_F(Recovery, FindsPiecesAgainWithoutAnIndex) {
   send_and_wait(open(file), file, 1, 5);
   store_.reset();
   std::ofstream(dir_.path("cache/index.sqlite"), std::ios::trunc) << std::string(9000, 'z');
+  for (const char* log : {"-wal", "-shm"}) fs::remove(dir_.path("cache/index.sqlite") + log);
   start();
   EXPECT_EQ(open(file)->verified(), picture(".####"));
   EXPECT_TRUE(fs::exists(dir_.path("cache/index.sqlite.damaged")));

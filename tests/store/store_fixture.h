@@ -65,6 +65,10 @@ class DiskStoreTest : public testing::Test {
     return outcome<Result<void>>(
         [&](auto done) { store_->sweep(destination, id, std::move(done)); });
   }
+  bool find_delivered(const std::string& destination, const core::Digest& id) {
+    return outcome<bool>(
+        [&](auto done) { store_->find_delivered(destination, id, std::move(done)); });
+  }
   Result<void> forget(const core::Digest& id) {
     return outcome<Result<void>>([&](auto done) { store_->forget(id, std::move(done)); });
   }

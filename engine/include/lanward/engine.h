@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include <lanward/cache.h>
 #include <lanward/error.h>
 #include <lanward/job.h>
+#include <lanward/peers.h>
 #include <lanward/types.h>
 
 namespace lanward {
@@ -39,11 +41,21 @@ struct EngineOptions {
   // data file to its destination where the file system allows it and the cache forgets the content;
   // a shared file is then served from its destination, as long as nobody changes it.
   bool keep_delivered = true;
+  // What the cache may take and keep. With keep_delivered false it is a mere working directory: no
+  // limit applies then.
+  CachePolicy cache_policy = {};
   // ADDRESS:PORT the engine accepts peers on; port 0: any free port. Empty: 0.0.0.0:0.
   // "[ADDRESS]:PORT" for IPv6.
   std::string listen = {};
   bool peers_enabled = true;    // false: no socket is opened for peers at all
-  bool local_discovery = true;  // find peers by multicast on the local network (BEP 14)
+  bool local_discovery = true;  // find peers by multicast on the local network
+  // File of the group whose members alone are peers (lanward/group.h); it is read again whenever it
+  // changes. Empty: everybody on the network may be a peer.
+  std::string group_file = {};
+  // File of rules which addresses may be peers (lanward/peers.h); it is read again whenever it
+  // changes. Empty: "peers.rules" in the state directory.
+  std::string peer_rules_file = {};
+  PeerLimits peer_limits = {};
   std::chrono::milliseconds progress_interval{250};
   // How fast bytes may come from origins, over all jobs.
   BandwidthLimits bandwidth = {};
@@ -63,6 +75,9 @@ struct EngineOptions {
   // PEM file of the certificates that https origins and proxies are trusted by, and no others;
   // empty: those of the system.
   std::string ca_file = {};
+  // Ask https servers for HTTP/2, where all ranges of a file share one connection. Slower than
+  // HTTP/1.1 where both were measured; for servers that allow few connections.
+  bool http2 = false;
 };
 
 // An engine owns its threads, sockets and the cache directory until it is closed or destroyed.
@@ -72,7 +87,7 @@ class Engine {
   // Opens the queue and the cache and starts the engine; jobs that were running go on. Errors:
   // invalid_argument, in_use (another engine owns the state or the cache directory), state_damaged
   // (the database is left as it is), disk_io, disk_full, network (the listen address cannot be
-  // bound).
+  // bound), those of describe_group() and read_peer_rules().
   [[nodiscard]] static Result<Engine> open(const EngineOptions& options);
 
   Engine(Engine&&) noexcept;
@@ -91,6 +106,9 @@ class Engine {
 
   // Port on which peers are accepted; nothing when peers are disabled.
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const;
+
+  // The cache of this engine; its calls answer invalid_state once the engine is closed.
+  [[nodiscard]] Cache cache() const;
 
   // Suspends every job, leaves every swarm, flushes the cache. Called by the destructor.
   void close();

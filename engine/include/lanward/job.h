@@ -35,7 +35,9 @@ struct FileRequest {
   std::vector<ByteRange> ranges = {};
   // Path or URL of the manifest; empty: found as docs/life-of-a-job.md tells.
   std::string manifest = {};
-  std::vector<std::string> mirrors = {};   // further URLs of the same bytes
+  // Further URLs of the same bytes. "URL;pri=N", N from 1 to 999999: asked in this order, after
+  // those without, while nobody knows which one is fast.
+  std::vector<std::string> mirrors = {};
   CacheHosts caches = {};                  // instead of EngineOptions::caches, if there are any
   std::vector<std::string> peers = {};     // ADDRESS:PORT of peers known in advance
   std::vector<std::string> trackers = {};  // announce URLs besides those in the manifest

@@ -117,6 +117,29 @@ struct CacheHosts {
   friend bool operator==(const CacheHosts&, const CacheHosts&) = default;
 };
 
+// What the piece cache may take and keep. What is pinned, or jobs that are not final refer to, is
+// never evicted; pinned contents do not count to the quota. Where a job asks for more than the
+// quota leaves, its bytes go beside its destination instead, and its note says so.
+struct CachePolicy {
+  // The quota: the least of those that are set.
+  std::uint64_t max_bytes = 0;       // 0: no such limit
+  std::uint32_t max_percent = 20;    // 0 to 100, of the cache's file system; 0: no such limit
+  std::uint64_t min_free_bytes = 0;  // to stay free on that file system; 0: no such limit
+  // Unused for longer goes; 0: never. Default as published.
+  std::chrono::seconds max_age = std::chrono::hours{72};
+  // Smaller files do not stay once no job refers to them; 0: all may. (Published: 50 MB.)
+  std::uint64_t min_file_bytes = 0;
+  // When the quota is used to high_percent, contents go, the least recently used first, until
+  // low_percent are used. 1 to 100, low no higher than high.
+  std::uint32_t high_percent = 100;
+  std::uint32_t low_percent = 90;
+  // The background check: every verified piece is hashed again after so long (0: never), reading no
+  // faster than this.
+  std::chrono::seconds check_interval = std::chrono::hours{7 * 24};
+  std::uint64_t check_bytes_per_s = 8'000'000;
+  friend bool operator==(const CachePolicy&, const CachePolicy&) = default;
+};
+
 // How origins are reached. Values of the published BG_JOB_PROXY_USAGE.
 struct ProxySettings {
   enum class Usage : std::uint8_t {

@@ -96,8 +96,10 @@ void Beacon::choose_interfaces() {
 Beacon::ContentId Beacon::add(const core::Digest& swarm, Found found) {
   const std::lock_guard lock(mutex_);
   const ContentId id{next_id_++};
-  contents_[id] = {.swarm = swarm, .found = std::move(found)};
-  tags_hour_ = -1;
+  const core::WallTime time = wall_time();
+  renew_tags(time);  // of the others, if their hour is over
+  Content& content = contents_[id] = {.swarm = swarm, .found = std::move(found)};
+  add_tags(id, content, time);
   schedule_.add(id, now());
   // The first one is sent at once, by whoever is here; the thread does the rest.
   send_due();
@@ -116,12 +118,14 @@ void Beacon::renew_tags(core::WallTime time) {
   if (tags_hour_ == hour_of(time)) return;
   tags_hour_ = hour_of(time);
   tags_.clear();
-  for (auto& [id, content] : contents_) {
-    content.tag = core::beacon_tag(content.swarm, time, sha256_);
-    tags_.emplace(content.tag, id);
-    for (const auto beside : {time - std::chrono::hours{1}, time + std::chrono::hours{1}}) {
-      tags_.emplace(core::beacon_tag(content.swarm, beside, sha256_), id);
-    }
+  for (auto& [id, content] : contents_) add_tags(id, content, time);
+}
+
+void Beacon::add_tags(ContentId id, Content& content, core::WallTime time) {
+  content.tag = core::beacon_tag(content.swarm, time, sha256_);
+  tags_.emplace(content.tag, id);
+  for (const auto beside : {time - std::chrono::hours{1}, time + std::chrono::hours{1}}) {
+    tags_.emplace(core::beacon_tag(content.swarm, beside, sha256_), id);
   }
 }
 

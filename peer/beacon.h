@@ -54,7 +54,8 @@ class Beacon {
   void choose_interfaces();
   void send_due();  // REQUIRES: mutex_
   void hear(BeaconSocket& socket);
-  void renew_tags(core::WallTime now);                                    // REQUIRES: mutex_
+  void renew_tags(core::WallTime now);  // REQUIRES: mutex_
+  void add_tags(ContentId id, Content& content, core::WallTime now);
   void hit(const core::BeaconMessage& message, const lt::address& from);  // REQUIRES: mutex_
   [[nodiscard]] int time_to_next();
 

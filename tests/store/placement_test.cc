@@ -149,25 +149,7 @@ TEST_F(PlacementTest, ACacheDirectoryThatVanishesIsMadeAgain) {
 }
 
 // The cache on a file system of its own, of 4 MiB.
-class SmallCache : public PlacementTest {
- protected:
-  void SetUp() override {
-    PlacementTest::SetUp();
-    fs::create_directory(mount_point_);
-    if (::mount("lanward-test", mount_point_.c_str(), "tmpfs", 0, "size=4m") != 0) {
-      GTEST_SKIP() << "cannot mount a small tmpfs here: " << std::generic_category().message(errno);
-    }
-    mounted_ = true;
-  }
-  void TearDown() override {
-    store_.reset();
-    if (mounted_) {
-      EXPECT_EQ(::umount2(mount_point_.c_str(), MNT_DETACH), 0);
-    }
-  }
-  const std::string mount_point_ = dir_.path("cache");
-  bool mounted_ = false;
-};
+class SmallCache : public OnSmallDisk<PlacementTest> {};
 
 TEST_F(SmallCache, WhatIsNotNeededMakesRoom) {
   begin(store::unlimited());

@@ -122,24 +122,7 @@ TEST_F(StoreFailure, CarriesManySourcesAtOnce) {
 }
 
 // A file system of 4 MiB mounted over the cache directory.
-class FullDisk : public DiskStoreTest {
- protected:
-  void SetUp() override {
-    fs::create_directory(mount_point_);
-    if (::mount("lanward-test", mount_point_.c_str(), "tmpfs", 0, "size=4m") != 0) {
-      GTEST_SKIP() << "cannot mount a small tmpfs here: " << std::generic_category().message(errno);
-    }
-    mounted_ = true;
-  }
-  void TearDown() override {
-    store_.reset();
-    if (mounted_) {
-      EXPECT_EQ(::umount2(mount_point_.c_str(), MNT_DETACH), 0);
-    }
-  }
-  const std::string mount_point_ = dir_.path("cache");
-  bool mounted_ = false;
-};
+class FullDisk : public OnSmallDisk<DiskStoreTest> {};
 
 TEST_F(FullDisk, StopsTheContentOnceAndKeepsVerifiedPieces) {
   start();

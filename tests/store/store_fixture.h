@@ -1,9 +1,14 @@
 // A DiskStore in a temporary directory, driven step by step.
 #pragma once
 
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -117,6 +122,28 @@ class DiskStoreTest : public testing::Test {
   bool named_temporaries_ = false;
   StoreRecord record_;
   std::unique_ptr<store::DiskStore> store_;
+};
+
+// The same with the cache on a file system of its own, of 4 MiB. Skips without the right to mount.
+template <class Base>
+class OnSmallDisk : public Base {
+ protected:
+  void SetUp() override {
+    Base::SetUp();
+    std::filesystem::create_directory(mount_point_);
+    if (::mount("lanward-test", mount_point_.c_str(), "tmpfs", 0, "size=4m") != 0) {
+      GTEST_SKIP() << "cannot mount a small tmpfs here: " << std::generic_category().message(errno);
+    }
+    mounted_ = true;
+  }
+  void TearDown() override {
+    this->store_.reset();
+    if (mounted_) {
+      EXPECT_EQ(::umount2(mount_point_.c_str(), MNT_DETACH), 0);
+    }
+  }
+  const std::string mount_point_ = this->dir_.path("cache");
+  bool mounted_ = false;
 };
 
 inline constexpr std::uint32_t kTestPiece = 64 * 1024;

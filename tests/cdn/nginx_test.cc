@@ -129,7 +129,8 @@ class NginxTest : public testing::Test {
     nginx_ = spawn({kNginx, "-p", dir, "-c", dir + "/nginx.conf", "-e", dir + "/error.log"});
     const auto deadline = std::chrono::steady_clock::now() + test::kFakeDeadline;
     const int process = static_cast<int>(::syscall(SYS_pidfd_open, nginx_, 0));
-    while (nginx_ > 0 && !accepts(port_)) {
+    // It listens at one port after the other.
+    while (nginx_ > 0 && !(accepts(port_) && (!tls_ || accepts(tls_port_)))) {
       // Readable when nginx has ended; else the time between two attempts to connect.
       constexpr int kRetryMilliseconds = 2;
       pollfd ended{process, POLLIN, 0};

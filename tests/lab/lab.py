@@ -3,6 +3,7 @@
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ import fleet
 import network
 import report
 import scenario as scenarios
+import warm_memory
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 TOOLS = ("ip", "tc", "ss", "setpriv")
@@ -136,13 +138,20 @@ class Lab:
             if not self.options.keep:
                 shutil.rmtree(directory, ignore_errors=True)
 
+    def memory_for_files(self):
+        if not self.directory.is_relative_to(TMPFS):
+            return contextlib.nullcontext()
+        size = self.scenario.peers * self.scenario.size
+        return contextlib.closing(warm_memory.WarmMemory(size))
+
     def measure(self, contender, directory):
         site = network.Site(self.scenario, directory, self.options.congestion, contender.multicast)
         try:
             site.serve_origin(self.content.directory)
             contender.prepare(site)
             run = fleet.Fleet(site, contender, directory, self.deadline())
-            run.run()
+            with self.memory_for_files():
+                run.run()
             payload, _ = site.wan_payload()
             log = site.nginx.finish()
         finally:

@@ -8,6 +8,7 @@ import fleet
 import network
 import report
 import scenario
+import warm_memory
 
 
 def parse(text):
@@ -192,6 +193,18 @@ class Logs(unittest.TestCase):
 class Torrents(unittest.TestCase):
     def test_bencoding_sorts_keys(self):
         self.assertEqual(contenders.bencode({b"b": 7, b"a": b"xy"}), b"d1:a2:xy1:bi7ee")
+
+
+class WarmMemory(unittest.TestCase):
+    def test_is_given_back_ahead_of_what_the_files_take(self):
+        size = warm_memory.AHEAD + 4 * warm_memory.CHUNK
+        self.assertEqual(warm_memory.held_after(size, 0), 4)
+        self.assertEqual(warm_memory.held_after(size, 1), 4)
+        self.assertEqual(warm_memory.held_after(size, 3 * warm_memory.CHUNK), 1)
+        self.assertEqual(warm_memory.held_after(size, size), 0)
+
+    def test_of_little_files_is_not_held_at_all(self):
+        self.assertEqual(warm_memory.held_after(warm_memory.AHEAD, 0), 0)
 
 
 class Faults(unittest.TestCase):

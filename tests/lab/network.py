@@ -33,10 +33,11 @@ PEERS_PER_SUBNET = 200
 # but some full packets on slow links.
 BURST_SECONDS = 0.001
 BURST_MIN = 16 * 1024
-# A machine's own link passes what its kernel sends at once (64 KiB and headers) as one packet, as a
-# network card that splits it by itself would. Split by the shaper, the packets of a whole site are
-# carried one by one by this computer's processor, and that is what would be measured.
-BURST_LAN_MIN = 66 * 1024
+# A machine's own link passes what its kernel sends at once as one packet, as a network card that
+# splits it by itself would: 64 KiB, and the headers of the 45 packets on the wire, which the shaper
+# counts. Split by the shaper, the packets of a whole site are carried one by one by this computer's
+# processor, and that is what would be measured.
+BURST_LAN_MIN = 72 * 1024
 # tbf: how long a packet may queue before it is dropped; about what a home router buffers.
 QUEUE = "50ms"
 

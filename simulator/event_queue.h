@@ -22,21 +22,37 @@ namespace lanward::simulator {
 // Time starts late enough that an Instant of zero can mean "never" to whoever wants that.
 inline constexpr core::Instant kStart{std::chrono::microseconds{1}};
 
+// Hints to an event before its turn: flow or letter, machine, what that points to, and once more.
+inline constexpr unsigned kWarmSteps = 4;
+
 // Something that happens again and again, without an allocation for each time.
 class EventHandler {
  public:
   // `tag` is what was given to at().
   virtual void fire(std::uint64_t tag) = 0;
+  // A hint that the event is near, given several times with step 0, 1, ... kWarmSteps-1: what it
+  // will touch may be brought into the processor's cache, one pointer further with each step.
+  // Changes nothing.
+  virtual void warm(std::uint64_t /*tag*/, unsigned /*step*/) const {}
 
  protected:
   ~EventHandler() = default;
 };
 
+// Brings an object into the processor's cache; null: nothing.
+template <class T>
+void warm_object(const T* object, std::size_t bytes = sizeof(T)) {
+  if (object == nullptr) return;
+  constexpr std::size_t kLine = 64;
+  const auto* at = reinterpret_cast<const char*>(object);
+  for (std::size_t i = 0; i < bytes; i += kLine) __builtin_prefetch(at + i);
+}
+
 // Runs events in order of (time, sequence number); equal times run in the order of scheduling, so a
 // run depends on nothing but its inputs. One thread.
 //
 //  lane_      events of the present instant, in order           most of all events
-//  near_      heap of those in the present slice of time
+//  near_      those in the present slice of time, sorted, the next one last
 //  slices_    unsorted, one vector for each of the next kSlices slices; sorted when their time
 //  comes far_       heap of those beyond
 class EventQueue {
@@ -84,19 +100,23 @@ class EventQueue {
     EventHandler* handler = nullptr;  // null: the task
     std::uint64_t tag = 0;
   };
-  // Small, because heaps move it about; the action waits in a slot.
+  // Small, because it is moved about; a task waits in a slot.
   struct Entry {
     core::Instant when;
     std::uint64_t sequence;
-    std::uint32_t slot;
+    EventHandler* handler;  // null: the task in slot `tag`
+    std::uint64_t tag;
   };
   static bool later(const Entry& a, const Entry& b) {
     return a.when != b.when ? a.when > b.when : a.sequence > b.sequence;
   }
-  // 33 us a slice, 134 ms in all: transfers of pieces and messages are nearer than that, so that
-  // few events see the heap of the far ones, and a slice holds few.
-  static constexpr unsigned kSliceBits = 15;
-  static constexpr std::uint64_t kSlices = 4096;
+  // 131 us a slice, 134 ms in all: transfers of pieces and messages are nearer than that, so that
+  // few events see the heap of the far ones, and a slice holds few; but enough to look ahead.
+  static constexpr unsigned kSliceBits = 17;
+  static constexpr std::uint64_t kSlices = 1024;
+  // How many events ahead of its turn one gets its first hint, and then each next one: about the
+  // time that a line takes to come from memory.
+  static constexpr std::size_t kWarmAhead = 2;
   static std::uint64_t slice_of(core::Instant when) {
     return static_cast<std::uint64_t>(when.time_since_epoch().count()) >> kSliceBits;
   }
@@ -108,18 +128,11 @@ class EventQueue {
       lane_.push_back(std::move(action));
       return;
     }
-    std::uint32_t slot = static_cast<std::uint32_t>(slots_.size());
-    if (free_.empty()) {
-      slots_.push_back(std::move(action));
-    } else {
-      slot = free_.back();
-      free_.pop_back();
-      slots_[slot] = std::move(action);
-    }
-    const Entry entry{when, sequence_++, slot};
+    const Entry entry{when, sequence_++, action.handler,
+                      action.handler != nullptr ? action.tag : store(std::move(action.task))};
     const std::uint64_t slice = slice_of(when);
     if (slice <= slice_) {
-      add(near_, entry);
+      near_.insert(std::upper_bound(near_.begin(), near_.end(), entry, later), entry);
     } else if (slice < slice_ + kSlices) {
       slices_[slice % kSlices].push_back(entry);
       used_[slice % kSlices / 64] |= std::uint64_t{1} << (slice % 64);
@@ -127,28 +140,46 @@ class EventQueue {
       add(far_, entry);
     }
   }
+  std::uint64_t store(ports::Task task) {
+    if (free_.empty()) {
+      tasks_.push_back(std::move(task));
+      return tasks_.size() - 1;
+    }
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    tasks_[slot] = std::move(task);
+    return slot;
+  }
   static void add(std::vector<Entry>& heap, const Entry& entry) {
     heap.push_back(entry);
     std::push_heap(heap.begin(), heap.end(), later);
   }
 
-  // Entries of a heap that are due at the present instant were scheduled before any of the lane.
+  // Entries of the near ones that are due at the present instant were scheduled before any of the
+  // lane.
   Action take() {
-    if (lane_head_ < lane_.size() && (near_.empty() || near_.front().when > now_)) {
+    if (lane_head_ < lane_.size() && (near_.empty() || near_.back().when > now_)) {
       --pending_;
       return std::move(lane_[lane_head_++]);
     }
-    std::pop_heap(near_.begin(), near_.end(), later);
     const Entry entry = near_.back();
     near_.pop_back();
-    if (!near_.empty()) __builtin_prefetch(&slots_[near_.front().slot]);
+    for (unsigned step = 0; step < kWarmSteps; ++step) warm(kWarmAhead * (kWarmSteps - step), step);
     now_ = entry.when;
     --pending_;
-    free_.push_back(entry.slot);
-    return std::move(slots_[entry.slot]);
+    if (entry.handler != nullptr) return {{}, entry.handler, entry.tag};
+    const auto slot = static_cast<std::uint32_t>(entry.tag);
+    free_.push_back(slot);
+    return {std::move(tasks_[slot]), nullptr, 0};
+  }
+  void warm(std::size_t ahead, unsigned step) const {
+    if (ahead > near_.size()) return;
+    const Entry& entry = near_[near_.size() - ahead];
+    if (entry.handler != nullptr) return entry.handler->warm(entry.tag, step);
+    if (step == 0) __builtin_prefetch(&tasks_[entry.tag]);
   }
 
-  // When the next event is due; afterwards it is at the head of lane or near heap.
+  // When the next event is due; afterwards it is the next of lane or near ones.
   std::optional<core::Instant> next_time() {
     if (lane_head_ < lane_.size()) return now_;
     if (!lane_.empty()) {
@@ -156,7 +187,7 @@ class EventQueue {
       lane_head_ = 0;
     }
     if (near_.empty() && !advance()) return std::nullopt;
-    return near_.front().when;
+    return near_.back().when;
   }
 
   // Moves on to the next slice that holds events; false when there is none.
@@ -174,7 +205,7 @@ class EventQueue {
       near_.push_back(far_.back());
       far_.pop_back();
     }
-    std::make_heap(near_.begin(), near_.end(), later);
+    std::sort(near_.begin(), near_.end(), later);
     return true;
   }
 
@@ -204,7 +235,7 @@ class EventQueue {
   std::vector<std::vector<Entry>> slices_{kSlices};
   std::array<std::uint64_t, kSlices / 64> used_{};
   std::vector<Entry> far_;
-  std::vector<Action> slots_;
+  std::vector<ports::Task> tasks_;
   std::vector<std::uint32_t> free_;
 };
 

@@ -224,6 +224,15 @@ void Network::fire(std::uint64_t tag) {
   queue_.at(flow->finish, *this, tag);
 }
 
+void Network::warm(std::uint64_t tag, unsigned step) const {
+  if (tag == kSweepTag) return;
+  if (step == 0) {
+    warm_object(&flows_[tag & ((std::uint64_t{1} << kSlotBits) - 1)]);
+  } else if (const Flow* flow = find(FlowId{tag}); flow != nullptr && flow->owner != nullptr) {
+    flow->owner->warm_passed(flow->tag, step - 1);
+  }
+}
+
 void Network::pass(std::uint32_t slot) {
   Flow* flow = &flows_[slot];
   const FlowId id = id_of(slot, *flow);

@@ -41,6 +41,8 @@ class FlowOwner {
  public:
   // As Network::OnPassed.
   virtual std::uint64_t passed(std::uint64_t tag) = 0;
+  // A hint that it is near, as EventHandler::warm().
+  virtual void warm_passed(std::uint64_t /*tag*/, unsigned /*step*/) const {}
 
  protected:
   ~FlowOwner() = default;
@@ -119,6 +121,7 @@ class Network final : private EventHandler {
   };
 
   void fire(std::uint64_t tag) override;
+  void warm(std::uint64_t tag, unsigned step) const override;
   [[nodiscard]] Flow* find(FlowId flow);
   [[nodiscard]] const Flow* find(FlowId flow) const;
   [[nodiscard]] static FlowId id_of(std::uint32_t slot, const Flow& flow);

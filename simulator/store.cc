@@ -240,6 +240,11 @@ void SimContentStore::collect_verdicts(std::function<void(core::PieceIndex)> ver
   on_collected_ = std::move(verified);
 }
 
+void SimContentStore::warm() const {
+  warm_object(verified_.words().data(), verified_.words().size() * sizeof(std::uint64_t));
+  __builtin_prefetch(collected_.data() + collected_.size());
+}
+
 std::vector<core::PeerHasPiece> SimContentStore::take_verdicts() {
   add_collected(ledger_);
   return std::exchange(collected_, {});

@@ -81,6 +81,8 @@ class SimContentStore final : public ports::ContentStore,
   [[nodiscard]] std::vector<core::PeerHasPiece> take_verdicts();
   void tell_promptly();
   [[nodiscard]] bool tells_promptly() const { return !on_collected_; }
+  // Brings what a piece touches into the processor's cache.
+  void warm() const;
   [[nodiscard]] core::Duration hash_time(core::PieceIndex piece) const;
   // Without piece hashes.
   [[nodiscard]] const core::Content& content() const { return content_; }

@@ -145,6 +145,45 @@ void Site::fire(std::uint64_t tag) {
   }
 }
 
+// Members are far more than a cache holds, and each event is about another one.
+void Site::warm(std::uint64_t tag, unsigned step) const {
+  const auto number = static_cast<std::uint32_t>(tag);
+  if (static_cast<Wakeup>(tag >> kWakeupShift) != Wakeup::letter) {
+    return warm_member(MemberId{number}, 0, step);
+  }
+  const Letter& letter = letters_[number];
+  if (step == 0) {
+    warm_object(&letter);
+  } else {
+    warm_member(letter.to, letter.from, step - 1);
+    if (step == 1) warm_object(letter.message.get());
+  }
+}
+
+void Site::warm_passed(std::uint64_t tag, unsigned step) const {
+  warm_member(MemberId{static_cast<std::uint32_t>(tag >> 32U)}, static_cast<std::uint32_t>(tag),
+              step);
+}
+
+void Site::warm_member(MemberId id, std::uint32_t index, unsigned step) const {
+  const Member* m = find(id);
+  if (m == nullptr) return;
+  if (step == 0) {
+    warm_object(m);
+    warm_object(&inboxes_[id.value]);
+  } else if (step == 1) {
+    if (index < m->neighbours.size()) warm_object(&m->neighbours[index]);
+    warm_object(m->feeds.data(), m->feeds.size() * sizeof(Feed));
+    warm_object(m->store.get());
+    warm_object(m->wanted.words().data(), m->swarm->words * sizeof(std::uint64_t));
+    warm_object(m->offered.words().data(), m->swarm->words * sizeof(std::uint64_t));
+  } else if (step == 2 && index < m->neighbours.size()) {
+    m->store->warm();
+    const Member* source = find(m->neighbours[index].member);
+    if (source != nullptr) warm_object(source);
+  }
+}
+
 // ---- membership --------------------------------------------------------------------------------
 
 MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, const Place& place) {

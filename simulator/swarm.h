@@ -264,6 +264,9 @@ class Site final : private FlowOwner, private EventHandler {
     if (m.facts) m.facts(std::move(event));
   }
   void fire(std::uint64_t tag) override;
+  void warm(std::uint64_t tag, unsigned step) const override;
+  void warm_passed(std::uint64_t tag, unsigned step) const override;
+  void warm_member(MemberId id, std::uint32_t index, unsigned step) const;
   void wake(core::Instant when, Wakeup what, MemberId id);
 
   // connections

@@ -152,9 +152,10 @@ bool Site::serves_now(const Neighbour& from) const {
 
 // Starts a piece from the neighbour, or waits for one of its slots; false if neither.
 bool Site::pull(Member& self, std::uint32_t index) {
+  // First what most have not, and what is in the cache: in a large site their states are not.
+  if (!offers(self, index)) return false;
   Neighbour& n = self.neighbours[index];
   if (!n.connected || n.asked || n.waiting || n.avoid_until > queue_.now()) return false;
-  if (!offers(self, index)) return false;
   Serving& source = serving_[n.member.value];
   if (serves_now(n) && source.uploads >= settings_.upload_slots) {
     n.waiting = true;

@@ -145,19 +145,9 @@ HRESULT JobObject::Resume() {
 
 HRESULT JobObject::Cancel() {
   const auto cancelled = job_.cancel();
-  if (cancelled) {
-    session_->forget(job_.id());
-    return S_OK;
-  }
-  if (cancelled.error().code != ErrorCode::invalid_state) {
-    // It may have ended all the same, with files left behind.
-    const auto state = job_.state();
-    if (state && *state == JobState::cancelled) {
-      session_->forget(job_.id());
-      return BG_S_UNABLE_TO_DELETE_FILES;
-    }
-  }
-  return to_hresult(cancelled);
+  if (!cancelled) return to_hresult(cancelled);
+  session_->forget(job_.id());
+  return S_OK;
 }
 
 HRESULT JobObject::Complete() {

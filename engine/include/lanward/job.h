@@ -154,9 +154,9 @@ struct JobEvent {
 using JobCallback = std::function<void(const JobEvent&)>;
 
 // Handle of a job; copies refer to the same job. Any thread. Every call is carried out before it
-// returns, on the engine's thread, and must not be made from inside a callback. What a call changes
-// is durable when it returns (with EngineOptions::state_directory): after a crash the next engine
-// on the same directory goes on from there.
+// returns, on the engine's thread, and must not be made from inside a callback; it has no time
+// limit, docs/api.md tells what each waits for. What a call changes is then durable (with
+// EngineOptions::state_directory): after a crash the next engine goes on from there.
 // Errors of every call: invalid_state after the engine was closed, job_not_found for a job that has
 // ended so long ago that it is forgotten, access_denied for a job of another user unless the engine
 // runs for root, and disk_full, disk_io or state_damaged when a change cannot be made durable: the

@@ -42,11 +42,7 @@ class SignalsBlocked {
 }  // namespace
 
 Result<std::shared_ptr<CurlLoop>> CurlLoop::create(OriginOptions options) {
-  // Once for the process and never undone: others may use libcurl too.
-  static const CURLcode global = curl_global_init(CURL_GLOBAL_ALL);
-  CURLM* const multi = global == CURLE_OK ? curl_multi_init() : nullptr;
-  if (multi == nullptr) return fail(ErrorCode::internal, "libcurl could not be initialised");
-  auto loop = std::make_shared<CurlLoop>(std::move(options), multi);
+  auto loop = std::make_shared<CurlLoop>(std::move(options));
   try {
     const SignalsBlocked blocked;  // inherited by the new thread
     loop->thread_ = std::thread([raw = loop.get()] { raw->run(); });
@@ -57,13 +53,29 @@ Result<std::shared_ptr<CurlLoop>> CurlLoop::create(OriginOptions options) {
   return loop;
 }
 
-CurlLoop::CurlLoop(OriginOptions options, CURLM* multi)
-    : options_(std::move(options)), multi_(multi) {
+CurlLoop::CurlLoop(OriginOptions options) : options_(std::move(options)) {}
+
+bool CurlLoop::prepare() {
+  // Once for the process and never undone: others may use libcurl too.
+  static const CURLcode global = curl_global_init(CURL_GLOBAL_ALL);
+  multi_ = global == CURLE_OK ? curl_multi_init() : nullptr;
+  if (multi_ == nullptr) return false;
   curl_multi_setopt(multi_, CURLMOPT_MAX_HOST_CONNECTIONS,
                     static_cast<long>(options_.connections_per_host_max));
   curl_multi_setopt(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                     static_cast<long>(options_.connections_max));
   curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(options_.connections_max));
+  const std::lock_guard lock(mutex_);
+  can_wake_ = true;
+  return true;
+}
+
+void CurlLoop::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!can_wake_) return;
+  }
+  curl_multi_wakeup(multi_);
 }
 
 CurlLoop::~CurlLoop() {
@@ -72,7 +84,7 @@ CurlLoop::~CurlLoop() {
     stopping_ = true;
     posted_.notify_one();
   }
-  curl_multi_wakeup(multi_);
+  wake();
   if (thread_.joinable()) thread_.join();
   for (auto& [easy, running] : running_) curl_multi_remove_handle(multi_, easy);
   running_.clear();
@@ -92,7 +104,7 @@ void CurlLoop::post(Command command) {
     commands_.push_back(std::move(command));
     posted_.notify_one();
   }
-  if (first) curl_multi_wakeup(multi_);
+  if (first) wake();
 }
 
 void CurlLoop::start(Key key, std::shared_ptr<Transfer> transfer) {
@@ -139,13 +151,22 @@ void CurlLoop::cancel_client(std::uint64_t client) {
   } while (key);
 }
 
-void CurlLoop::limits_changed() { curl_multi_wakeup(multi_); }
+void CurlLoop::limits_changed() { wake(); }
 
 core::Instant CurlLoop::now() {
   return core::Instant(std::chrono::duration_cast<core::Duration>(Clock::now().time_since_epoch()));
 }
 
+// Every request fails as if it had run out of memory, which is the only cause there is.
+void CurlLoop::run_without_libcurl() {
+  while (run_commands()) {
+    std::unique_lock lock(mutex_);
+    posted_.wait(lock, [this] { return stopping_ || !commands_.empty(); });
+  }
+}
+
 void CurlLoop::run() {
+  if (!prepare()) return run_without_libcurl();
   while (run_commands()) {
     resume_throttled();
     int count = 0;

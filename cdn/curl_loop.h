@@ -32,7 +32,7 @@ class CurlLoop {
   };
 
   [[nodiscard]] static Result<std::shared_ptr<CurlLoop>> create(OriginOptions options);
-  explicit CurlLoop(OriginOptions options, CURLM* multi);
+  explicit CurlLoop(OriginOptions options);
   // REQUIRES: every client is gone.
   ~CurlLoop();
   CurlLoop(const CurlLoop&) = delete;
@@ -61,7 +61,13 @@ class CurlLoop {
   };
 
   void post(Command command);
+  // Tells the thread that there is something to do. One that still prepares looks afterwards.
+  void wake();
+  // Sets libcurl up, which takes longer than all the rest of an engine's start: so nobody waits for
+  // it but the first request.
+  [[nodiscard]] bool prepare();
   void run();
+  void run_without_libcurl();
   [[nodiscard]] bool run_commands();
   void run_command(Command& command);
   void collect_finished();
@@ -83,9 +89,10 @@ class CurlLoop {
   void forget(const Key& key);
 
   const OriginOptions options_;
-  CURLM* const multi_;
+  CURLM* multi_ = nullptr;  // set once by its thread, before can_wake_
 
   std::mutex mutex_;
+  bool can_wake_ = false;                               // guarded by mutex_
   bool stopping_ = false;                               // guarded by mutex_
   std::uint64_t clients_ = 0;                           // guarded by mutex_
   std::map<Key, std::shared_ptr<Transfer>> transfers_;  // guarded by mutex_

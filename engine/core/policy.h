@@ -137,6 +137,10 @@ struct Policy {
   // No progress from anywhere for this long ends the transfer with an error. 1 s..14 days.
   // Delivery Optimization: one hour for foreground jobs; a person at a terminal waits less.
   Duration no_progress_timeout{std::chrono::minutes{5}};
+
+  // The cache is given this long to judge a piece that it has whole, and to close a content. 1 s..1
+  // day. After as long without an answer from a disk Linux itself reports a task as hung.
+  Duration verdict_timeout{std::chrono::minutes{2}};
 };
 
 }  // namespace lanward::core

@@ -261,6 +261,18 @@ void Puller::end(RequestId id, bool again) {
   std::erase_if(runs_, [&](const Run& r) { return r.request == id; });
 }
 
+bool Puller::has_taken(PieceIndex piece) const {
+  const auto has = [&](const PieceSpan& pieces) {
+    return pieces.begin <= piece && piece < pieces.end;
+  };
+  const auto& live = requests_.live();
+  return std::any_of(runs_.begin(), runs_.end(), [&](const Run& r) { return has(r.pieces); }) ||
+         std::any_of(live.begin(), live.end(), [&](const auto& entry) {
+           const ByteSpan& span = entry.second.span;
+           return has({layout_.piece_at(span.begin), layout_.piece_at(span.end - 1) + 1});
+         });
+}
+
 bool Puller::cut_reached(RequestId id) const {
   const Run* run = find(id);
   const OriginRequest* request = requests_.find(id);

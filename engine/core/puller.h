@@ -61,6 +61,8 @@ class Puller {
   void set_background(bool background) { background_ = background; }
 
   [[nodiscard]] bool busy() const { return !runs_.empty(); }
+  // The piece is claimed, or in a range on its way.
+  [[nodiscard]] bool has_taken(PieceIndex piece) const;
   // What a piece takes a puller at the site's rate; zero: unknown.
   [[nodiscard]] Duration piece_time() const;
 

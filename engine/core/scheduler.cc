@@ -52,6 +52,7 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
       roster_(content, key_of(seed), policy_, commands_, now),
       puller_(policy_, content, board_, roster_, claims_, origins_, requests_, commands_,
               peers_possible_),
+      verdicts_(policy_.verdict_timeout),
       peer_rate_(now),
       total_rate_(now, kMinRateSlot),
       last_peer_byte_(now),
@@ -94,6 +95,7 @@ void Scheduler::on(const RangeProgressed& fact, Instant now) {
     const Duration latency = now - request->begun;
     origin.latency = origin.latency == Duration{0} ? latency : std::min(origin.latency, latency);
   }
+  handed_over(request->progressed, fact.end, now);
   const ByteCount bytes{fact.end - std::exchange(request->progressed, fact.end)};
   request->rate.add(bytes, now);
   request->last_byte = now;
@@ -111,6 +113,13 @@ void Scheduler::on(const RangeFinished& fact, Instant now) {
   if (request == nullptr) return;
   on(RangeProgressed{fact.request, request->span.end}, now);
   finish(fact.request, now);
+}
+
+void Scheduler::handed_over(std::uint64_t begin, std::uint64_t end, Instant now) {
+  for (PieceIndex p = layout_.piece_at(begin); p < layout_.all().end; ++p) {
+    if (layout_.bytes(p).end > end) return;
+    if (!board_.verified().contains(p)) verdicts_.handed_over(p, now);
+  }
 }
 
 void Scheduler::finish(RequestId id, Instant now) {
@@ -282,6 +291,7 @@ void Scheduler::on(const PieceVerified& fact, Instant now) {
 bool Scheduler::settle(PieceIndex piece, Instant now) {
   if (board_.verified().contains(piece)) return false;
   board_.verify(piece);
+  verdicts_.judged(piece, true, now);
   requests_.forget_prefix(piece);
   claims_.settle(piece);
   last_progress_ = now;
@@ -298,6 +308,7 @@ void Scheduler::on(const PeersReport& fact, Instant now) {
 
 void Scheduler::on(const PieceFailed& fact, Instant now) {
   if (board_.verified().contains(fact.piece)) return;
+  verdicts_.judged(fact.piece, false, now);
   requests_.forget_prefix(fact.piece);
   const bool alone = fact.from.size() == 1;
   // Bytes of several sources: only a piece from a single hand tells who is at fault.
@@ -473,10 +484,34 @@ void Scheduler::start_solo_if_needed(Instant now) {
   }
 }
 
+// A piece that the store has lost is fetched once more; a store that does not answer at all ends
+// the transfer. False: it has.
+bool Scheduler::expect_verdicts(Instant now) {
+  const auto on_its_way = [&](PieceIndex piece) { return puller_.has_taken(piece); };
+  while (const auto overdue = verdicts_.take_overdue(now, on_its_way)) {
+    if (board_.open().contains(overdue->piece)) continue;  // it was judged, and nobody has it
+    if (overdue->hopeless) {
+      give_up({ErrorCode::disk_io, unjudged(overdue->piece)});
+      return false;
+    }
+    requests_.forget_prefix(overdue->piece);
+    board_.release(overdue->piece);
+  }
+  return true;
+}
+
+std::string Scheduler::unjudged(PieceIndex piece) const {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(policy_.verdict_timeout).count();
+  return "the piece cache has had " + describe(piece, layout_) + " for " + std::to_string(seconds) +
+         " s without telling whether it is good: does its disk answer?";
+}
+
 void Scheduler::judge(Instant now) {
+  if (!expect_verdicts(now)) return;
   if (now >= judge_at_) {
     judge_at_ = last_progress_ + policy_.no_progress_timeout;
-    if (now >= judge_at_) return give_up({ErrorCode::network, describe_stall()});
+    if (now >= judge_at_) return give_up(describe_stall(now));
   }
   wake_.by(judge_at_);
   if (const Error* death = origins_.death_of_all()) {
@@ -490,14 +525,19 @@ void Scheduler::judge(Instant now) {
   report_waiting(now);
 }
 
-std::string Scheduler::describe_stall() const {
+Error Scheduler::describe_stall(Instant now) const {
+  if (const auto piece = verdicts_.late(now)) return {ErrorCode::disk_io, unjudged(*piece)};
   const auto seconds =
       std::chrono::duration_cast<std::chrono::seconds>(policy_.no_progress_timeout).count();
   std::string message = "no progress for " + std::to_string(seconds) + " s";
-  if (const Error* death = origins_.death_of_all()) return message + "; " + death->message;
-  if (origins_.last_transient()) return message + "; " + origins_.last_transient()->message;
-  if (origins_.none()) message += "; no peer offers the missing pieces";
-  return message;
+  if (const Error* death = origins_.death_of_all()) {
+    message += "; " + death->message;
+  } else if (origins_.last_transient()) {
+    message += "; " + origins_.last_transient()->message;
+  } else if (origins_.none()) {
+    message += "; no peer offers the missing pieces";
+  }
+  return {ErrorCode::network, message};
 }
 
 // Tells when nothing moves because every origin is waiting out a failure, and when that is over.

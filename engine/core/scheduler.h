@@ -22,6 +22,7 @@
 #include "engine/core/request_ledger.h"
 #include "engine/core/site_roster.h"
 #include "engine/core/units.h"
+#include "engine/core/verdict_watch.h"
 
 namespace lanward::core {
 
@@ -91,6 +92,8 @@ class Scheduler {
   [[nodiscard]] bool excused(SourceId origin, const std::vector<SourceId>& from);
   void blame(SourceId source, PieceIndex piece, bool alone, Instant now);
   void finish(RequestId id, Instant now);
+  void handed_over(std::uint64_t begin, std::uint64_t end, Instant now);
+  [[nodiscard]] bool expect_verdicts(Instant now);
   void plan(Instant now);
   void finish_transfer();
   [[nodiscard]] Puller::Mode mode(Instant now);
@@ -99,7 +102,8 @@ class Scheduler {
   void start_solo_if_needed(Instant now);
   [[nodiscard]] bool origin_silent(Instant now);
   void judge(Instant now);
-  [[nodiscard]] std::string describe_stall() const;
+  [[nodiscard]] std::string unjudged(PieceIndex piece) const;
+  [[nodiscard]] Error describe_stall(Instant now) const;
   void report_waiting(Instant now);
   void give_up(Error error);
 
@@ -120,6 +124,7 @@ class Scheduler {
   ClaimTable claims_;
   SiteRoster roster_;
   Puller puller_;
+  VerdictWatch verdicts_;
 
   RateMeter peer_rate_;
   RateMeter total_rate_;  // over the five seconds of Policy::min_rate

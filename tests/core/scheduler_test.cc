@@ -285,6 +285,76 @@ TEST(Scheduler, PiecesHandedOverAwaitTheStoresVerdict) {
   EXPECT_TRUE(s.scheduler_.complete());
 }
 
+TEST(Scheduler, APieceThatTheStoreHasLostIsFetchedOnceMore) {
+  Fixture s({.have = "xx..", .peers_possible = false, .policy = {.origin_requests_max = 1}});
+  const auto hand_over = [&] {
+    const RequestId id = s.first_request();
+    const std::uint64_t end = s.live_.at(id).span.end;
+    s.live_.erase(id);
+    s.fact(RangeProgressed{id, end});
+    s.fact(RangeFinished{id});
+  };
+  for (int n = 0; n < 10 && !s.live_.empty(); ++n) hand_over();
+  s.wait(1s);
+  s.verified(2);
+  s.wait(118s);
+  EXPECT_EQ(s.asked(), "....");
+  s.wait(2s);
+  ASSERT_EQ(s.asked(), "...o");
+  EXPECT_FALSE(s.gave_up_);
+  hand_over();
+  s.wait(119s);
+  EXPECT_FALSE(s.gave_up_);
+  s.wait(2s);
+  ASSERT_TRUE(s.gave_up_);
+  EXPECT_EQ(s.gave_up_->code, ErrorCode::disk_io);
+  EXPECT_NE(s.gave_up_->message.find("piece 3"), std::string::npos) << s.gave_up_->message;
+}
+
+TEST(Scheduler, AStoreThatJudgesNothingEndsTheTransfer) {
+  Fixture s({.have = "xxx.", .peers_possible = false});
+  const RequestId id = s.first_request();
+  s.live_.erase(id);
+  s.fact(RangeProgressed{id, 4 * kPiece});
+  s.fact(RangeFinished{id});
+  s.wait(119s);
+  EXPECT_FALSE(s.gave_up_);
+  s.wait(2s);
+  ASSERT_TRUE(s.gave_up_);
+  EXPECT_EQ(s.gave_up_->code, ErrorCode::disk_io);
+  EXPECT_TRUE(s.live_.empty());
+}
+
+// Its end may lie in the buffer of the range that goes on.
+TEST(Scheduler, APieceOfARangeUnderWayIsNotYetOverdue) {
+  Fixture s({.have = std::string(32, '.'),
+             .peers_possible = false,
+             .policy = {.origin_requests_max = 1}});
+  for (int n = 0; n < 3; ++n) s.serve(s.first_request());
+  const RequestId id = s.first_request();
+  const ByteSpan span = s.live_.at(id).span;
+  ASSERT_GT(span.size().value, kPiece);
+  for (std::uint64_t more = 0; more < 30; ++more) {
+    s.fact(RangeProgressed{id, span.begin + kPiece + more});
+    s.wait(10s);
+  }
+  EXPECT_FALSE(s.gave_up_);
+  EXPECT_EQ(s.live_.size(), 1U);
+}
+
+// The verdict of a thread may be heard before the bytes of another.
+TEST(Scheduler, AVerdictThatComesBeforeTheBytesIsNotWaitedForAgain) {
+  Fixture s({.have = "xxx.", .peers_possible = false});
+  const RequestId id = s.first_request();
+  s.fact(PieceFailed{PieceIndex{3}, {kOrigin}});
+  s.live_.erase(id);
+  s.fact(RangeProgressed{id, 4 * kPiece});
+  s.fact(RangeFinished{id});
+  s.wait(200s);
+  EXPECT_FALSE(s.gave_up_);
+  ASSERT_EQ(s.asked(), "...o");
+}
+
 TEST(Scheduler, RetryAfterIsHonoured) {
   Fixture s({.have = "....", .peers_possible = false, .policy = {.origin_requests_max = 1}});
   s.fail_request(s.first_request(), FailureClass::rate_limited, 20s);

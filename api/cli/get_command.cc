@@ -101,10 +101,11 @@ class Get {
       const auto wait = std::min<Clock::duration>(kLookInterval, next_report - Clock::now());
       const auto woken = waiter_.wait(std::chrono::ceil<std::chrono::milliseconds>(wait));
       if (woken == Waiter::Woken::signal) return cancelled();
-      report_changes();
+      report_states();
       const auto state = job_->state();
       if (!state) return tl::unexpected(state.error());
       if (*state == JobState::transferred) return {};
+      report_notes(statuses());
       if (*state == JobState::error) return tl::unexpected(cause());
       if (*state == JobState::cancelled) return fail(ErrorCode::cancelled, "the job was cancelled");
       if (Clock::now() < next_report) continue;
@@ -113,9 +114,12 @@ class Get {
     }
   }
 
-  void report_changes() {
+  void report_states() {
     for (const StateChange& change : mailbox_.take()) reporter_.state(change.state, change.error);
-    for (const FileStatus& file : statuses()) {
+  }
+
+  void report_notes(const std::vector<FileStatus>& files) {
+    for (const FileStatus& file : files) {
       std::string& noted = noted_[file.file];
       if (file.note.empty() || file.note == noted) continue;
       noted = file.note;
@@ -126,13 +130,18 @@ class Get {
   Result<void> cancelled() {
     const std::string message = std::string("cancelled by ") + waiter_.signal_name();
     const auto done = job_->cancel();
-    report_changes();
+    report_states();
+    report_notes(statuses());
     if (done) return fail(ErrorCode::cancelled, message);
     return fail(ErrorCode::cancelled, message + "; cleaning up failed: " + done.error().message);
   }
 
   Result<void> deliver() {
-    if (auto done = job_->complete(); !done) return done;
+    auto done = job_->complete();
+    report_states();
+    std::vector<FileStatus> files = statuses();
+    report_notes(files);
+    if (!done) return done;
     Summary summary;
     summary.elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun_);
     if (auto progress = job_->progress()) summary.progress = *progress;
@@ -145,12 +154,10 @@ class Get {
                                        : summary.progress.origin_bytes) += source.received_bytes;
       summary.progress.wasted_bytes += source.wasted_bytes;
     }
-    summary.others = statuses();
-    if (!summary.others.empty()) {
-      summary.file = std::move(summary.others.front());
-      summary.others.erase(summary.others.begin());
+    if (!files.empty()) {
+      summary.file = std::move(files.front());
+      summary.others.assign(std::move_iterator(files.begin() + 1), std::move_iterator(files.end()));
     }
-    report_changes();
     reporter_.delivered(summary);
     return {};
   }

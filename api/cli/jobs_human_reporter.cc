@@ -164,6 +164,14 @@ class HumanJobsReporter final : public JobsReporter {
     console_.terminal() ? console_.draw(text) : console_.line(text);
   }
 
+  void sharing(const SharingStatus& sharing) override {
+    // Bytes and peers change all the time: those are for programs.
+    if (sharing.contents == shared_) return;
+    shared_ = sharing.contents;
+    console_.line(
+        fmt::format("sharing {} content{} of the cache", shared_, shared_ == 1 ? "" : "s"));
+  }
+
   void run_ended(const RunSummary& summary) override {
     const Progress sum = sum_of(summary.jobs);
     console_.result(fmt::format("{} in {}: {} from origins, {} from peers",
@@ -223,6 +231,7 @@ class HumanJobsReporter final : public JobsReporter {
   }
 
   Console console_;
+  std::uint32_t shared_ = 0;  // contents, as told last
 };
 
 }  // namespace

@@ -150,6 +150,12 @@ class JsonJobsReporter final : public JobsReporter {
     }
   }
 
+  void sharing(const SharingStatus& sharing) override {
+    stream_.emit("sharing", {{"contents", sharing.contents},
+                             {"peers_connected", sharing.peers_connected},
+                             {"served_bytes", sharing.served_bytes}});
+  }
+
   void run_ended(const RunSummary& summary) override {
     ordered_json states = ordered_json::object();
     Progress sum;

@@ -178,6 +178,10 @@ void add_run(CLI::App& app, JobsRun& options) {
   add_seconds(app, "--max-time", options.time_max, "End after so long; jobs stay queued");
   app.add_flag("--keep-going", options.keep_going,
                "Serve peers when there is nothing left to fetch, until SIGINT or SIGTERM");
+  app.add_option("--share-cached", options.shared_contents_max,
+                 "With --keep-going: offer so many contents of the cache to peers; default 1000")
+      ->type_name("N")
+      ->check(CLI::Range(0, 10'000));
 }
 
 // A command of `jobs`. `define` adds its options to values that live as long as the parser; they

@@ -8,6 +8,7 @@
 
 #include <lanward/error.h>
 #include <lanward/job.h>
+#include <lanward/peers.h>
 #include <lanward/types.h>
 
 #include "api/cli/console.h"
@@ -49,6 +50,8 @@ class JobsReporter {
   virtual void listening(const Endpoint& endpoint) = 0;
   virtual void state(const JobStatus& job) = 0;
   virtual void progress(const std::vector<JobStatus>& jobs) = 0;
+  // What is offered from the cache has changed.
+  virtual void sharing(const SharingStatus& sharing) = 0;
   virtual void run_ended(const RunSummary& summary) = 0;
 
   // Ends the command.

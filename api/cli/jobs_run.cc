@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -19,6 +21,14 @@ using Clock = std::chrono::steady_clock;
 
 // The queue is looked at at least this often even if nobody nudges.
 constexpr std::chrono::milliseconds kLookInterval{1000};
+
+// Each content that is shared has a file open, each peer a socket.
+void allow_all_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 bool is_known(const JobStatus& job, const StateChange& change) {
   if (job.state != change.state || job.error.has_value() != change.error.has_value()) return false;
@@ -55,6 +65,10 @@ class Run {
     engine.progress_interval = reporter_.interval();
     engine.caches = run_.caches;
     engine.cache_policy = run_.cache_policy;
+    if (run_.keep_going) {
+      engine.shared_contents_max = run_.shared_contents_max;
+      allow_all_descriptors();
+    }
     apply(run_.origin, engine);
     apply(run_.peer_options, engine);
     auto opened = open_queue(options_, engine);
@@ -92,7 +106,15 @@ class Run {
       if (now < next_report) continue;
       next_report = now + reporter_.interval();
       reporter_.progress(statuses());
+      tell_sharing();
     }
+  }
+
+  void tell_sharing() {
+    const auto sharing = engine_->sharing();
+    if (!run_.keep_going || !sharing || *sharing == told_sharing_) return;
+    told_sharing_ = *sharing;
+    reporter_.sharing(told_sharing_);
   }
 
   // Brings `jobs_` up to date and tells what changed on the way.
@@ -204,6 +226,7 @@ class Run {
   std::vector<JobId> order_;            // of creation
   std::map<JobId, Error> undelivered_;  // transferred, but complete() failed
   std::string ended_by_;
+  SharingStatus told_sharing_;
   std::optional<Engine> engine_;
 };
 

@@ -2,6 +2,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "api/cli/exit_code.h"
 #include "api/cli/options_common.h"
 
@@ -90,6 +94,32 @@ Command checked(const Options& options) {
   return options;
 }
 
+// Describing a command's options takes longer than reading them: a command line that names its
+// command at once has only that one described.
+class Chosen {
+ public:
+  Chosen(int argc, const char* const* argv) : name_(argc > 1 ? argv[1] : "") {
+    if (std::find(kCommands.begin(), kCommands.end(), name_) == kCommands.end()) name_ = {};
+  }
+  // Adds the command with add(), if it may be the one.
+  template <class Add>
+  CLI::App* add(std::string_view name, const Add& add) const {
+    return name_.empty() || name_ == name ? &add() : nullptr;
+  }
+
+ private:
+  static constexpr std::array<std::string_view, 6> kCommands{"publish", "get",   "jobs",
+                                                             "cache",   "peers", "group"};
+  std::string_view name_;  // empty: not clear
+};
+
+bool is_given(const CLI::App* command) { return command != nullptr && command->parsed(); }
+
+// The command was named, but not which of its own.
+bool lacks_command(const CLI::App* command) {
+  return is_given(command) && command->get_subcommands().empty();
+}
+
 }  // namespace
 
 Command parse_command_line(int argc, const char* const* argv, const char* version) {
@@ -102,15 +132,22 @@ Command parse_command_line(int argc, const char* const* argv, const char* versio
   GetOptions get;
   JobsOptions jobs;
   std::string share;
-  CLI::App& publish_command = add_publish(app, publish);
-  CLI::App& get_command = add_get(app, get, share);
-  CLI::App& jobs_command = add_jobs(app, jobs);
   CacheCommand cache;
-  CLI::App& cache_command = add_cache(app, cache);
   PeersCommand peers;
-  CLI::App& peers_command = add_peers(app, peers);
   GroupCommand group;
-  CLI::App& group_command = add_group(app, group);
+  const Chosen chosen(argc, argv);
+  const CLI::App* const publish_command =
+      chosen.add("publish", [&]() -> CLI::App& { return add_publish(app, publish); });
+  const CLI::App* const get_command =
+      chosen.add("get", [&]() -> CLI::App& { return add_get(app, get, share); });
+  const CLI::App* const jobs_command =
+      chosen.add("jobs", [&]() -> CLI::App& { return add_jobs(app, jobs); });
+  const CLI::App* const cache_command =
+      chosen.add("cache", [&]() -> CLI::App& { return add_cache(app, cache); });
+  const CLI::App* const peers_command =
+      chosen.add("peers", [&]() -> CLI::App& { return add_peers(app, peers); });
+  const CLI::App* const group_command =
+      chosen.add("group", [&]() -> CLI::App& { return add_group(app, group); });
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForVersion& call) {
@@ -120,28 +157,28 @@ Command parse_command_line(int argc, const char* const* argv, const char* versio
   } catch (const CLI::ParseError& error) {
     return UsageError{error.what()};
   }
-  if (publish_command.parsed()) return publish;
-  if (jobs_command.parsed() && jobs_command.get_subcommands().empty()) {
+  if (is_given(publish_command)) return publish;
+  if (lacks_command(jobs_command)) {
     return UsageError{
         "a command of jobs is missing: create, add-file, list, show, set, resume, suspend, cancel, "
         "complete or run"};
   }
-  if (jobs_command.parsed()) return checked(jobs);
-  if (cache_command.parsed() && cache_command.get_subcommands().empty()) {
+  if (is_given(jobs_command)) return checked(jobs);
+  if (lacks_command(cache_command)) {
     return UsageError{
         "a command of cache is missing: status, list, pin, unpin, expire, delete, trim, verify, "
         "import or export"};
   }
-  if (cache_command.parsed()) return checked(cache);
-  if (group_command.parsed() && group_command.get_subcommands().empty()) {
+  if (is_given(cache_command)) return checked(cache);
+  if (lacks_command(group_command)) {
     return UsageError{"a command of group is missing: init, rotate or show"};
   }
-  if (group_command.parsed()) return group;
-  if (peers_command.parsed() && peers_command.get_subcommands().empty()) {
+  if (is_given(group_command)) return group;
+  if (lacks_command(peers_command)) {
     return UsageError{"a command of peers is missing: show, ban, unban, stop or start"};
   }
-  if (peers_command.parsed()) return peers;
-  if (!get_command.parsed()) {
+  if (is_given(peers_command)) return peers;
+  if (!is_given(get_command)) {
     return UsageError{"a command is missing: publish, get, jobs, cache, group or peers"};
   }
   if (!share.empty()) get.share = parse_share(share);

@@ -135,8 +135,9 @@ struct JobsRun {
   PeerOptions peer_options;
   CacheHosts caches;
   CachePolicy cache_policy;
-  bool complete = false;    // every job that is transferred
-  bool keep_going = false;  // serve peers when the queue is idle, until a signal
+  bool complete = false;                     // every job that is transferred
+  bool keep_going = false;                   // serve peers when the queue is idle, until a signal
+  std::uint32_t shared_contents_max = 1000;  // of the cache, with keep_going
   std::optional<std::chrono::seconds> time_max;
 };
 

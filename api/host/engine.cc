@@ -39,6 +39,9 @@ constexpr std::chrono::seconds kCloseDeadline{60};
 constexpr std::chrono::hours kPeerDelayMax{24};
 constexpr std::chrono::hours kCacheFallbackMax{30 * 24};
 
+// Each takes a file descriptor and a torrent: what one machine may offer with 1 GB of memory.
+constexpr std::uint32_t kSharedContentsMost = 10'000;
+
 core::Seed random_seed() {
   std::random_device device;
   return core::Seed{(std::uint64_t{device()} << 32U) ^ device()};
@@ -92,6 +95,9 @@ Result<void> check(const EngineOptions& options) {
           std::string(name) + ": expected at most 2592000 seconds, or less than 0 for ever");
     }
   }
+  if (options.shared_contents_max > kSharedContentsMost) {
+    return fail(ErrorCode::invalid_argument, "shared_contents_max: expected at most 10000");
+  }
   if (auto ok = core::check_policy(options.cache_policy); !ok) return ok;
   if (auto ok = check(options.peer_limits); !ok) return ok;
   if (auto ok = core::check_limits(options.bandwidth); !ok) return ok;
@@ -112,6 +118,7 @@ jobs::EngineSettings settings_of(const EngineOptions& options) {
                                 .progress_interval = options.progress_interval,
                                 .keep_delivered = options.keep_delivered,
                                 .run_jobs = options.run_jobs,
+                                .shared_contents_max = options.shared_contents_max,
                                 .bandwidth = options.bandwidth,
                                 .caches = options.caches,
                                 .jobs_max = options.limits.jobs_max,
@@ -142,12 +149,12 @@ std::string rules_file_of(const EngineOptions& options) {
 Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& options) {
   if (auto ok = check(options); !ok) return tl::unexpected(ok.error());
   std::shared_ptr<EngineImpl> impl(new EngineImpl);
+  // First: its thread prepares while the other parts open.
+  auto origins =
+      cdn::CurlOriginSource::create({.ca_file = options.ca_file, .http2 = options.http2});
+  if (!origins) return tl::unexpected(origins.error());
+  impl->origins_ = std::move(*origins);
   impl->loop_ = std::make_unique<AsioLoop>();
-  // What the parts read and reserve at their start they do side by side: a small file takes little
-  // longer than that.
-  auto origins_opening = std::async(std::launch::async | std::launch::deferred, [&options] {
-    return cdn::CurlOriginSource::create({.ca_file = options.ca_file, .http2 = options.http2});
-  });
   std::vector<ports::JobRecord> records;
   if (!options.state_directory.empty()) {
     auto journal = store::SqliteJournal::open(options.state_directory);
@@ -162,7 +169,9 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
   // A mere working directory holds what its jobs need, whatever that is.
   auto store = store::DiskStore::open(
       {.directory = cache,
-       .policy = options.keep_delivered ? options.cache_policy : store::unlimited()});
+       .policy = options.keep_delivered ? options.cache_policy : store::unlimited(),
+       // Jobs that outlive the process must find what it has delivered.
+       .working_directory = !options.keep_delivered && options.state_directory.empty()});
   if (!store) return tl::unexpected(store.error());
   store::DiskStore* const disk = store->get();
   impl->store_ = std::move(*store);
@@ -171,9 +180,6 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                ? Result<void>(fail(ErrorCode::invalid_state, "called from inside a callback"))
                : Result<void>();
   });
-  auto origins = origins_opening.get();
-  if (!origins) return tl::unexpected(origins.error());
-  impl->origins_ = std::move(*origins);
   impl->peers_enabled_ = options.peers_enabled;
   if (options.peers_enabled && options.run_jobs) {
     auto swarm = peer::LibtorrentSwarm::create({.listen = options.listen,
@@ -270,6 +276,10 @@ Result<std::vector<JobStatus>> EngineImpl::list(bool final_too) {
   return call([&]() -> Result<std::vector<JobStatus>> { return engine_->list(final_too); });
 }
 
+Result<SharingStatus> EngineImpl::sharing() {
+  return call([&]() -> Result<SharingStatus> { return engine_->sharing(); });
+}
+
 }  // namespace host
 
 namespace {
@@ -320,6 +330,11 @@ std::vector<JobId> Engine::jobs(bool final_too) const {
 Result<std::vector<JobStatus>> Engine::list(bool final_too) const {
   if (impl_ == nullptr) return engine_closed();
   return impl_->list(final_too);
+}
+
+Result<SharingStatus> Engine::sharing() const {
+  if (impl_ == nullptr) return engine_closed();
+  return impl_->sharing();
 }
 
 Cache Engine::cache() const { return Cache(impl_ == nullptr ? nullptr : impl_->cache()); }

@@ -33,6 +33,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   [[nodiscard]] Result<Job> get_job(const JobId& id);
   [[nodiscard]] std::vector<JobId> jobs(bool final_too);
   [[nodiscard]] Result<std::vector<JobStatus>> list(bool final_too);
+  [[nodiscard]] Result<SharingStatus> sharing();
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const { return listen_port_; }
   [[nodiscard]] const std::shared_ptr<CacheImpl>& cache() const { return cache_; }
   [[nodiscard]] bool peers_enabled() const { return peers_enabled_; }

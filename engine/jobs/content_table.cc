@@ -3,10 +3,11 @@
 #include <utility>
 
 #include "engine/jobs/download.h"
+#include "engine/jobs/sharer.h"
 
 namespace lanward::jobs {
 
-ContentTable::ContentTable() = default;
+ContentTable::ContentTable(Sharer& sharer) : sharer_(sharer) {}
 ContentTable::~ContentTable() = default;
 
 void ContentTable::release(const core::Digest& id) {
@@ -30,18 +31,26 @@ void ContentTable::forget(const Ports& ports, const core::Digest& id, ports::Tas
   const auto [it, first] = forgetting_.try_emplace(id);
   it->second.push_back(std::move(done));
   if (!first) return;
-  ports.store.forget(
-      id, [this, &loop = ports.loop, life = std::weak_ptr<char>(life_), id](const Result<void>&) {
-        loop.post([this, life, id] {
-          if (life.expired()) return;
-          auto waiting = forgetting_.extract(id);
-          for (ports::Task& task : waiting.mapped()) task();
-        });
+  sharer_.take(id, [this, &ports, life = std::weak_ptr<char>(life_), id] {
+    if (life.expired()) return;
+    ports.store.forget(id, [this, &loop = ports.loop, life, id](const Result<void>&) {
+      loop.post([this, life, id] {
+        if (!life.expired()) on_forgotten(id);
       });
+    });
+  });
 }
 
-void ContentTable::when_forgotten(const core::Digest& id, ports::Task task) {
-  forgetting_.at(id).push_back(std::move(task));
+void ContentTable::on_forgotten(const core::Digest& id) {
+  auto waiting = forgetting_.extract(id);
+  for (ports::Task& task : waiting.mapped()) task();
+  if (!downloads_.contains(id)) sharer_.give_back(id);
+}
+
+void ContentTable::when_free(const core::Digest& id, ports::Task task) {
+  const auto forgetting = forgetting_.find(id);
+  if (forgetting != forgetting_.end()) return forgetting->second.push_back(std::move(task));
+  sharer_.take(id, std::move(task));
 }
 
 bool ContentTable::is_open(const core::Digest& id) const {
@@ -53,7 +62,10 @@ bool ContentTable::is_open(const core::Digest& id) const {
 
 void ContentTable::sweep(const core::Digest& id) {
   const auto it = downloads_.find(id);
-  if (it != downloads_.end() && it->second->phase() == Download::Phase::ended) downloads_.erase(it);
+  if (it == downloads_.end() || it->second->phase() != Download::Phase::ended) return;
+  const core::Digest swept = it->first;  // `id` may be the download's own
+  downloads_.erase(it);
+  if (!forgetting_.contains(swept)) sharer_.give_back(swept);
 }
 
 }  // namespace lanward::jobs

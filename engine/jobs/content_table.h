@@ -15,11 +15,13 @@
 namespace lanward::jobs {
 
 class Download;
+class Sharer;
 
 // Loop thread only.
 class ContentTable {
  public:
-  ContentTable();
+  // `sharer` outlives the table.
+  explicit ContentTable(Sharer& sharer);
   ~ContentTable();
   ContentTable(const ContentTable&) = delete;
   ContentTable& operator=(const ContentTable&) = delete;
@@ -35,18 +37,18 @@ class ContentTable {
                                    const std::function<std::unique_ptr<Download>()>& make);
   // Removes what the cache has of a content that nobody refers to.
   void forget(const Ports& ports, const core::Digest& id, ports::Task done);
-  // Until that has ended the content cannot be opened.
-  [[nodiscard]] bool is_being_forgotten(const core::Digest& id) const {
-    return forgetting_.contains(id);
-  }
-  // REQUIRES: is_being_forgotten(id).
-  void when_forgotten(const core::Digest& id, ports::Task task);
+  // Runs `task` when the content can be opened, perhaps at once: it is not being forgotten, and not
+  // shared. REQUIRES: it has a download.
+  void when_free(const core::Digest& id, ports::Task task);
   // A download has the content open. When nobody refers to it that one sees to its end.
   [[nodiscard]] bool is_open(const core::Digest& id) const;
   // Drops the download if it has ended. Not from inside a call to it.
   void sweep(const core::Digest& id);
 
  private:
+  void on_forgotten(const core::Digest& id);
+
+  Sharer& sharer_;
   std::map<core::Digest, std::uint32_t> references_;
   std::map<core::Digest, std::unique_ptr<Download>> downloads_;
   std::map<core::Digest, std::vector<ports::Task>> forgetting_;  // and what waits for its end

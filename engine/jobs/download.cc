@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <utility>
 #include <variant>
 
@@ -47,7 +48,7 @@ Download::Download(const Ports& ports, OriginControl& control, ContentTable& tab
       plan_(std::move(plan)),
       seed_(seed),
       verified_(plan_.content.layout.piece_count()),
-      timer_(ports_.loop.make_timer([this] { on_fact(core::Tick{}); })) {}
+      timer_(ports_.loop.make_timer([this] { on_timer(); })) {}
 
 Download::~Download() {
   life_.reset();
@@ -115,8 +116,9 @@ void Download::open() {
   run_ = std::make_shared<char>();
   opening_ = true;
   enter(Phase::opening);
-  if (!table_.is_being_forgotten(plan_.content.id)) return open_content();
-  table_.when_forgotten(plan_.content.id, on_loop([this] { open_content(); }));
+  table_.when_free(plan_.content.id, [this, life = std::weak_ptr<char>(life_)] {
+    if (!life.expired()) open_content();
+  });
 }
 
 void Download::open_content() {
@@ -233,6 +235,18 @@ ports::Task Download::on_loop(ports::Task task) {
           if (!life.expired()) task();
         });
       };
+}
+
+void Download::on_timer() {
+  if (phase_ != Phase::stopping) return on_fact(core::Tick{});
+  stuck_ = true;
+  if (!error_) {
+    const auto s = std::chrono::duration_cast<std::chrono::seconds>(plan_.policy.verdict_timeout);
+    error_ =
+        Error{ErrorCode::disk_io, plan_.name + ": the piece cache has not closed the file for " +
+                                      std::to_string(s.count()) + " s: does its disk answer?"};
+  }
+  tell_holders();
 }
 
 void Download::on_fact(const core::Event& event) {
@@ -437,7 +451,7 @@ void Download::halt(Phase after) {
   run_.reset();
   if (client_ != nullptr) last_headers_ = client_->reply_headers();
   drop_client();
-  timer_->disarm();
+  timer_->arm(ports_.loop.now() + plan_.policy.verdict_timeout);
   phase_ = Phase::stopping;
   leave_swarm([this] { release_content(); });
 }
@@ -472,6 +486,8 @@ void Download::release_content() {
 void Download::finish_stop() {
   if (purge_) return release_content();  // asked for while it was closing
   run_.reset();
+  timer_->disarm();
+  stuck_ = false;
   scheduler_.reset();
   // Whoever waits for its end need not wait for the end of the next one.
   std::vector<ports::Task> stopped = std::exchange(stopped_, {});

@@ -110,6 +110,8 @@ class Download final : private OriginControl::User {
   [[nodiscard]] Phase phase() const { return phase_; }
   // Why it failed, or what it is waiting out.
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+  // It has been stopping for longer than a disk that answers can need; error() tells why.
+  [[nodiscard]] bool is_stuck() const { return stuck_; }
   [[nodiscard]] const core::Content& content() const { return plan_.content; }
   [[nodiscard]] bool has(const core::PieceSet& pieces) const;
   [[nodiscard]] std::uint64_t verified_bytes(const core::PieceSet& pieces) const;
@@ -147,6 +149,7 @@ class Download final : private OriginControl::User {
   void begin_transfer();
   [[nodiscard]] std::vector<core::OriginSpec> list_origins();
   void drop_client();
+  void on_timer();
   void on_fact(const core::Event& event);
   void note(const core::Event& event);
   [[nodiscard]] ports::OpenHints open_hints() const;
@@ -195,6 +198,7 @@ class Download final : private OriginControl::User {
   std::shared_ptr<char> life_ = std::make_shared<char>();
   std::shared_ptr<char> run_;
   bool beside_ = false;           // the cache has failed: the bytes go beside the destination
+  bool stuck_ = false;            // the ports are not left in time
   bool opening_ = false;          // the store has not answered open() yet
   std::uint32_t delivering_ = 0;  // deliveries that the store has not answered
   bool purge_ = false;

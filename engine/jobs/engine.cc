@@ -29,6 +29,8 @@ Engine::Engine(const Ports& ports, const EngineSettings& settings, core::Seed se
       settings_(settings),
       prng_(seed),
       origins_(ports_, settings_),
+      sharer_(ports_, settings_.shared_contents_max),
+      contents_(sharer_),
       context_{ports_, settings_, origins_, contents_, [this](Job& job) { on_state(job); }} {}
 
 Job& Engine::insert(ports::JobRecord record, JobCallback callback) {
@@ -49,6 +51,7 @@ void Engine::restore(std::vector<ports::JobRecord> records) {
   std::vector<Job*> all;
   for (const auto& [order, job] : jobs_) all.push_back(job.get());
   for (Job* job : all) job->proceed();
+  sharer_.start();
 }
 
 void Engine::create_job(std::string display_name, JobCallback callback, Created done) {
@@ -134,9 +137,10 @@ void Engine::forget_old() {
 }
 
 void Engine::close(ports::Task done) {
-  // One more than there are, so that none at all ends it too.
-  const auto one_less = countdown(jobs_.size() + 1, std::move(done));
+  // One more than there are, and the sharer, so that none at all ends it too.
+  const auto one_less = countdown(jobs_.size() + 2, std::move(done));
   for (const auto& [order, job] : jobs_) job->close(one_less);
+  sharer_.close(one_less);
   one_less();
 }
 

@@ -17,6 +17,7 @@
 #include "engine/jobs/job.h"
 #include "engine/jobs/origin_control.h"
 #include "engine/jobs/ports.h"
+#include "engine/jobs/sharer.h"
 
 namespace lanward::jobs {
 
@@ -38,6 +39,9 @@ class Engine {
   [[nodiscard]] std::vector<JobId> ids(bool final_too) const;
   [[nodiscard]] std::vector<JobStatus> list(bool final_too) const;
 
+  // Contents that are offered to peers while no job has them.
+  [[nodiscard]] SharingStatus sharing() const { return sharer_.status(); }
+
   // Suspends every job and leaves every swarm; `done` is called when no port is in use any more.
   void close(ports::Task done);
 
@@ -50,6 +54,7 @@ class Engine {
   const EngineSettings settings_;
   core::Prng prng_;
   OriginControl origins_;
+  Sharer sharer_;
   ContentTable contents_;
   Job::Context context_;
   std::map<std::uint64_t, std::unique_ptr<Job>> jobs_;  // by order of creation

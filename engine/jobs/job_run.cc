@@ -45,6 +45,9 @@ void Job::update() {
   for (std::uint32_t i = 0; i < files_.size(); ++i) {
     if (files_[i].transfer->has_expansion()) expand(i);  // which may add files
     File& file = files_[i];
+    if (const auto why = running_ ? file.transfer->stuck() : std::nullopt) {
+      return stop_with(JobError{*why, context_of(why->code), FileId{i}});
+    }
     // Before there are pieces that a restart could not find again.
     if (!std::exchange(file.known, file.transfer->knows_content()) && file.known) persist();
     if (file.reported || !file.transfer->is_transferred()) continue;

@@ -40,10 +40,11 @@ struct Ports {
 struct EngineSettings {
   core::Policy policy;
   core::Duration progress_interval = std::chrono::milliseconds{250};
-  bool keep_delivered = true;  // see EngineOptions
-  bool run_jobs = true;        // see EngineOptions
-  BandwidthLimits bandwidth;   // checked
-  CacheHosts caches;           // checked; of files that name none themselves
+  bool keep_delivered = true;             // see EngineOptions
+  bool run_jobs = true;                   // see EngineOptions
+  std::uint32_t shared_contents_max = 0;  // see EngineOptions
+  BandwidthLimits bandwidth;              // checked
+  CacheHosts caches;                      // checked; of files that name none themselves
   // Limits of the queue, as in QueueLimits.
   std::uint32_t jobs_max = 300;
   std::uint32_t files_per_job_max = 200;

@@ -95,6 +95,9 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   [[nodiscard]] bool knows_content() const { return content_known_; }
   // Why it failed, or what it is waiting out.
   [[nodiscard]] std::optional<Error> error() const;
+  // Why it cannot go on, and cannot even fail in order: the ports do not let go of it. Nothing if
+  // they do, or if it is transferred.
+  [[nodiscard]] std::optional<Error> stuck() const;
   [[nodiscard]] const FileSpec& spec() const { return spec_; }
   [[nodiscard]] FileStatus status() const;
   [[nodiscard]] std::vector<SourceStats> sources() const;

@@ -46,6 +46,11 @@ std::optional<Error> Transfer::error() const {
   return error_;
 }
 
+std::optional<Error> Transfer::stuck() const {
+  if (transferred_ || download_ == nullptr || !download_->is_stuck()) return std::nullopt;
+  return download_->error();
+}
+
 FileStatus Transfer::status() const {
   FileStatus status{.id = spec_.id,
                     .source = spec_.source,

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -201,6 +202,20 @@ class PieceStore {
   // it: never anything but a regular file of the one name that deliver() uses. Nothing to remove is
   // success. Errors: in_use while a delivery is at work there, destination, disk_io.
   virtual void sweep(std::string destination, const core::Digest& id, Done done) = 0;
+
+  // Manifests of contents that can be lent: nobody has them open, no job that is not final has a
+  // file of them, pieces are verified. The most recently used first, at most `max`, none of those
+  // that `skip` names. What cannot be read is left out.
+  virtual void list_lendable(std::size_t /*max*/, std::set<core::Digest> /*skip*/,
+                             MoveFunction<void(std::vector<core::Manifest>)> done) {
+    done({});
+  }
+  // Opens a content only to be read, for peers. It may be evicted nevertheless: then the sink is
+  // told StoreFailed with `cancelled`, and who has it closes it soon. That it is lent is no use of
+  // it, that somebody reads it is one. Errors: in_use, not_found, disk_io.
+  virtual void lend(const core::Content& /*content*/, FactSink /*facts*/, Opened done) {
+    done(fail(ErrorCode::unsupported, "this cache lends nothing"));
+  }
 
   // Ends the use of an opened content: waits for its writes, makes what is verified durable. What
   // was delivered with `share` is purged.

@@ -134,6 +134,7 @@ Result<void> DiskCacheAdmin::remove(const core::Digest& id, bool pinned_too) {
   if (found->pinned && !pinned_too) {
     return fail(ErrorCode::invalid_state, "the content " + to_hex(id) + " is pinned");
   }
+  (void)shared_.registry.reclaim(id);
   const CaretakerHold hold(shared_.registry, id);
   if (!hold) return fail(ErrorCode::in_use, "the content " + to_hex(id) + " is in use");
   if (const auto jobs = keeper_.references().jobs_of(id); !jobs.empty()) {

@@ -46,7 +46,10 @@ Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory,
 }
 
 Result<void> make_directories(const std::string& path) {
-  for (std::size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+  // Mostly the parents are there: to ask for each of them would cost its lock every time.
+  if (::mkdir(path.c_str(), 0700) == 0) return {};
+  const bool is_there = errno == EEXIST;
+  for (std::size_t at = path.find('/', 1); !is_there; at = path.find('/', at + 1)) {
     const std::string part = path.substr(0, at);
     if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
       return tl::unexpected(system_error(errno, "cannot create the directory " + part));

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "engine/store/clock.h"
 #include "engine/store/index_schema.h"
 #include "engine/store/range_writer.h"
 
@@ -155,6 +156,7 @@ Result<void> DiskContent::read(core::PieceIndex piece, std::uint32_t offset,
   {
     const std::lock_guard lock(mutex_);
     if (file_ == nullptr) return tl::unexpected(closed_error());
+    used_ = true;
     if (!table_.verified().contains(piece)) {
       return fail(ErrorCode::invalid_state,
                   "piece " + std::to_string(piece.value) + " of " + name_ + " is not verified");
@@ -300,7 +302,7 @@ bool DiskContent::flush_due() {
 
 Result<void> DiskContent::record() {
   const std::lock_guard flush(flush_mutex_);
-  return save_row(false, Index::Commit::fast);
+  return save_row(false, Index::Commit::held);
 }
 
 void DiskContent::retire() {
@@ -312,6 +314,32 @@ void DiskContent::retire() {
 bool DiskContent::retired() const {
   const std::lock_guard lock(mutex_);
   return retired_;
+}
+
+void DiskContent::lend(std::int64_t last_use) {
+  const std::lock_guard lock(mutex_);
+  used_ = false;
+  last_use_ = last_use;
+  row_dirty_ = unsynced_bytes_ > 0;  // pieces had to be proven
+}
+
+void DiskContent::call_back() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(called_back_, true)) return;
+  }
+  facts_(core::StoreFailed{{ErrorCode::cancelled, name_ + " is wanted back by the cache"}});
+}
+
+Result<void> DiskContent::close_lent() {
+  bool news = false;
+  {
+    const std::lock_guard lock(mutex_);
+    news = used_ || row_dirty_;
+  }
+  if (news) return close();
+  abandon();
+  return {};
 }
 
 Result<void> DiskContent::sync() {
@@ -359,9 +387,7 @@ Result<void> DiskContent::save_row(bool clean, Index::Commit commit) {
     row.inode = inode_;
     row.elsewhere = is_elsewhere() ? name_ : std::string();
     row.clean = clean && !failed_ && !sync_failed_;
-    row.last_use = std::chrono::duration_cast<std::chrono::seconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+    row.last_use = used_ ? seconds_now() : last_use_;
     row_dirty_ = false;
   }
   if (const auto facts = open_file->facts()) {

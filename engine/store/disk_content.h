@@ -72,7 +72,8 @@ class DiskContent final : public ports::ContentStore,
   void abandon();
   // Does what is due: write-back, sync, commit. Returns whether something is left to do later.
   bool flush_due();
-  // Saves the row now: what is written from here on is found after a crash.
+  // Saves the row now: what is written from here on is found after a crash. A working directory
+  // without an index waits for the first commit; what is not recorded is found by hashing.
   [[nodiscard]] Result<void> record();
   // From now on nothing is recorded: the content is only read, and to be abandoned at its close.
   // Blocks.
@@ -87,6 +88,13 @@ class DiskContent final : public ports::ContentStore,
   [[nodiscard]] bool check(core::PieceIndex piece);
   // Tells the transfer which pieces check() has dropped: all at once, as it begins anew then.
   void tell_lost(const std::vector<std::uint32_t>& pieces);
+  // From now on only read, by somebody who gives it back when asked. `last_use`: as the record
+  // says; it stays as long as nothing is read.
+  void lend(std::int64_t last_use);
+  // Asks for a lent content, once.
+  void call_back();
+  // close(), but nothing is recorded if there is nothing new. Blocks.
+  [[nodiscard]] Result<void> close_lent();
   // Lifecycle operations of one content exclude each other.
   [[nodiscard]] std::mutex& operation_mutex() { return operation_mutex_; }
 
@@ -169,9 +177,12 @@ class DiskContent final : public ports::ContentStore,
   std::uint64_t unsynced_bytes_ = 0;
   std::uint64_t unstarted_bytes_ = 0;  // of these, write-back has not been started
   std::chrono::steady_clock::time_point dirty_since_;
-  bool wrote_ = false;        // since the opening
-  bool retired_ = false;      // given away: nothing is recorded any more
-  bool sync_failed_ = false;  // the kernel may have dropped dirty pages: only durable_ is recorded
+  bool wrote_ = false;    // since the opening
+  bool retired_ = false;  // given away: nothing is recorded any more
+  bool used_ = true;      // false: lent, and nobody has read anything
+  bool called_back_ = false;
+  std::int64_t last_use_ = 0;  // of the record; unless used_
+  bool sync_failed_ = false;   // the kernel may have dropped dirty pages: only durable_ is recorded
 };
 
 }  // namespace lanward::store

@@ -103,7 +103,8 @@ Result<std::unique_ptr<DiskStore>> DiskStore::open(DiskStoreOptions options) {
   // What a killed process was fetching into. If it stays it only takes space.
   std::error_code ignored;
   std::filesystem::remove_all(options.directory + "/spool", ignored);
-  auto index = Index::open(options.directory + "/index.sqlite");
+  const std::string index_path = options.directory + "/index.sqlite";
+  auto index = options.working_directory ? Index::open_late(index_path) : Index::open(index_path);
   if (!index) return tl::unexpected(std::move(index.error()));
 
   auto shared = std::make_shared<Shared>(worker_count(options.workers));
@@ -306,7 +307,7 @@ Result<std::shared_ptr<DiskContent>> DiskStore::open_file(const core::Content& c
 // What cannot be written here is only missed by whoever looks at the cache later.
 void DiskStore::describe(const core::Content& content, const ports::OpenHints& hints) {
   bool manifest = false;
-  if (hints.metainfo != nullptr && !hints.metainfo->empty()) {
+  if (hints.metainfo != nullptr && !hints.metainfo->empty() && !options_.working_directory) {
     const std::string path = manifest_path(options_.directory, content.id);
     manifest = ::access(path.c_str(), F_OK) == 0 || write_manifest(path, *hints.metainfo);
   }
@@ -479,8 +480,9 @@ Result<void> DiskStore::close_now(DiskContent& content) {
   const std::lock_guard operation(content.operation_mutex());
   if (content.file() == nullptr) return {};
   if (content.retired()) return drop(content);
-  Result<void> closed = content.close();
-  shared_->registry.release(content.content().id);
+  const core::Digest& id = content.content().id;
+  Result<void> closed = shared_->registry.is_lent(id) ? content.close_lent() : content.close();
+  shared_->registry.release(id);
   keeper_->poke();
   return closed;
 }

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct Target;
 struct DiskStoreOptions {
   std::string directory;             // created if missing
   CachePolicy policy = unlimited();  // checked
+  // Of the transfers of one process, removed after them: no index is made before there is something
+  // to keep, no manifests are kept, and after a crash find_delivered() may not know of a delivery.
+  bool working_directory = false;
   unsigned workers = 0;  // threads that hash and write; 0: as many as the machine has cores
   // Identifies the run of the kernel; tests play a restart with it. Empty: asks the kernel.
   std::string boot_id;
@@ -70,6 +74,9 @@ class DiskStore final : public ports::PieceStore {
   void refer(const core::Digest& content, const JobId& job, bool refers) override;
   [[nodiscard]] Result<std::shared_ptr<ports::Spool>> spool() override;
   void adopt(std::shared_ptr<ports::Spool> spool, const core::Content& content, Done done) override;
+  void list_lendable(std::size_t max, std::set<core::Digest> skip,
+                     ports::MoveFunction<void(std::vector<core::Manifest>)> done) override;
+  void lend(const core::Content& content, ports::FactSink facts, Opened done) override;
   void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
                Done done) override;
   void find_delivered(std::string destination, const core::Digest& id,
@@ -106,6 +113,8 @@ class DiskStore final : public ports::PieceStore {
                                                                const std::string& path,
                                                                const std::string& note,
                                                                const ports::FactSink& facts);
+  [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> lend_now(const core::Content& content,
+                                                                      ports::FactSink facts);
   void describe(const core::Content& content, const ports::OpenHints& hints);
   [[nodiscard]] Result<void> adopt_now(DiskSpool& spool, const core::Content& content);
   [[nodiscard]] Result<void> record_adopted(const std::string& path, const core::Content& content);

@@ -105,6 +105,7 @@ Result<core::Digest> Importer::run(const std::string& path, const ImportOptions&
                            : !manifest.name.empty() ? manifest.name
                                                     : base_name(path);
   const core::Digest id = manifest.content.id;
+  (void)shared_.registry.reclaim(id);
   const auto taken = shared_.registry.take(id);
   if (taken == Registry::Taken::no) {
     return fail(ErrorCode::in_use, "the content " + to_hex(id) + " is in use by a transfer");

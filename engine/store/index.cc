@@ -42,7 +42,54 @@ int in_transaction(sqlite3* db, const Action& action) {
   return code;
 }
 
+int write_row(sqlite3* db, const IndexRow& row) {
+  const std::vector<std::uint8_t> verified = to_bytes(row.verified);
+  const std::vector<std::uint8_t> durable = to_bytes(row.durable);
+  Statement insert(db,
+                   "INSERT INTO contents(id, size, piece_bytes, verified, durable, boot, inode,"
+                   " mtime_ns, clean, last_use, verified_bytes, disk_bytes, elsewhere, created)"
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?10)"
+                   " ON CONFLICT(id) DO UPDATE SET size=?2, piece_bytes=?3, verified=?4,"
+                   " durable=?5, boot=?6, inode=?7, mtime_ns=?8, clean=?9, last_use=?10,"
+                   " verified_bytes=?11, disk_bytes=?12, elsewhere=?13");
+  return insert.bind(row.id.data(), row.id.size())
+      .bind(static_cast<std::int64_t>(row.size))
+      .bind(std::int64_t{row.piece_bytes})
+      .bind(verified.data(), verified.size())
+      .bind(durable.data(), durable.size())
+      .bind(row.boot)
+      .bind(static_cast<std::int64_t>(row.inode))
+      .bind(row.mtime_ns)
+      .bind(std::int64_t{row.clean})
+      .bind(row.last_use)
+      .bind(static_cast<std::int64_t>(row.verified_bytes))
+      .bind(static_cast<std::int64_t>(row.disk_bytes))
+      .bind(row.elsewhere)
+      .step();
+}
+
+int write_description(sqlite3* db, const core::Digest& id, const std::string& name,
+                      const std::string& origin, bool manifest) {
+  Statement update(db,
+                   "UPDATE contents SET name=CASE ?2 WHEN '' THEN name ELSE ?2 END,"
+                   " origin=CASE ?3 WHEN '' THEN origin ELSE ?3 END,"
+                   " manifest=max(manifest, ?4) WHERE id=?1");
+  return update.bind(id.data(), id.size())
+      .bind(name)
+      .bind(origin)
+      .bind(std::int64_t{manifest})
+      .step();
+}
+
 }  // namespace
+
+Result<std::unique_ptr<Index>> Index::open_late(std::string path) {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) == 0 || errno != ENOENT) return open(std::move(path));
+  std::unique_ptr<Index> index(new Index(std::move(path), false));
+  index->late_ = true;
+  return index;
+}
 
 Result<std::unique_ptr<Index>> Index::open(std::string path, bool read_only) {
   std::unique_ptr<Index> index(new Index(std::move(path), read_only));
@@ -163,19 +210,70 @@ template <class Action>
 Result<void> Index::run(const char* what, const Action& action) {
   const std::lock_guard lock(mutex_);
   if (db_ == nullptr) {
-    if (auto connected = connect(); !connected) return connected;
+    if (auto connected = connect(); !connected) {
+      disconnect();  // there may be space for it the next time
+      return connected;
+    }
   }
-  int code = action();
+  const auto act = [&]() -> int {
+    const int held = write_held();
+    return is_done(held) ? action() : held;
+  };
+  int code = act();
   if (is_damage(code) && !read_only_) {
     if (auto moved = move_aside(); !moved) return moved;
     if (auto connected = connect(); !connected) return connected;
-    code = action();
+    code = act();
   }
   if (!is_done(code)) return failure(what, code);
   return {};
 }
 
+IndexEntry Index::entry_of(const Held& held) {
+  return {.id = held.row.id,
+          .size = held.row.size,
+          .piece_bytes = held.row.piece_bytes,
+          .verified_bytes = held.row.verified_bytes,
+          .disk_bytes = held.row.disk_bytes,
+          .name = held.name,
+          .origin = held.origin,
+          .elsewhere = held.row.elsewhere,
+          .manifest = held.manifest,
+          .created = held.row.last_use,
+          .last_use = held.row.last_use};
+}
+
+bool Index::hold(const IndexRow& row) {
+  const std::lock_guard lock(mutex_);
+  // Where the bytes are, and which are good, nobody finds out again for nothing.
+  if (!is_waiting() || row.verified_bytes > 0 || !row.elsewhere.empty()) return false;
+  held_[row.id].row = row;
+  return true;
+}
+
+int Index::write_held() {
+  if (held_.empty()) return SQLITE_OK;
+  const int code = in_transaction(db_, [&]() -> int {
+    int done = SQLITE_OK;
+    for (const auto& [id, held] : held_) {
+      done = write_row(db_, held.row);
+      if (is_done(done)) done = write_description(db_, id, held.name, held.origin, held.manifest);
+      if (!is_done(done)) break;
+    }
+    return done;
+  });
+  if (is_done(code)) held_.clear();
+  return code;
+}
+
 Result<std::optional<IndexRow>> Index::find(const core::Digest& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_waiting()) {
+      const auto held = held_.find(id);
+      return held == held_.end() ? std::nullopt : std::optional(held->second.row);
+    }
+  }
   std::optional<IndexRow> row;
   auto found = run("read", [&]() -> int {
     row.reset();
@@ -205,31 +303,10 @@ Result<std::optional<IndexRow>> Index::find(const core::Digest& id) {
 }
 
 Result<void> Index::save(const IndexRow& row, Commit commit) {
-  const std::vector<std::uint8_t> verified = to_bytes(row.verified);
-  const std::vector<std::uint8_t> durable = to_bytes(row.durable);
+  if (commit == Commit::held && hold(row)) return {};
   return run("write", [&]() -> int {
     if (commit == Commit::durable) execute(db_, "PRAGMA synchronous=FULL");
-    Statement insert(db_,
-                     "INSERT INTO contents(id, size, piece_bytes, verified, durable, boot, inode,"
-                     " mtime_ns, clean, last_use, verified_bytes, disk_bytes, elsewhere, created)"
-                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?10)"
-                     " ON CONFLICT(id) DO UPDATE SET size=?2, piece_bytes=?3, verified=?4,"
-                     " durable=?5, boot=?6, inode=?7, mtime_ns=?8, clean=?9, last_use=?10,"
-                     " verified_bytes=?11, disk_bytes=?12, elsewhere=?13");
-    const int code = insert.bind(row.id.data(), row.id.size())
-                         .bind(static_cast<std::int64_t>(row.size))
-                         .bind(std::int64_t{row.piece_bytes})
-                         .bind(verified.data(), verified.size())
-                         .bind(durable.data(), durable.size())
-                         .bind(row.boot)
-                         .bind(static_cast<std::int64_t>(row.inode))
-                         .bind(row.mtime_ns)
-                         .bind(std::int64_t{row.clean})
-                         .bind(row.last_use)
-                         .bind(static_cast<std::int64_t>(row.verified_bytes))
-                         .bind(static_cast<std::int64_t>(row.disk_bytes))
-                         .bind(row.elsewhere)
-                         .step();
+    const int code = write_row(db_, row);
     if (commit == Commit::durable) execute(db_, "PRAGMA synchronous=NORMAL");
     return code;
   });
@@ -238,6 +315,11 @@ Result<void> Index::save(const IndexRow& row, Commit commit) {
 Result<void> Index::erase(const core::Digest& id) { return erase(std::vector{id}); }
 
 Result<void> Index::erase(const std::vector<core::Digest>& ids) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (const core::Digest& id : ids) held_.erase(id);
+    if (is_waiting()) return {};
+  }
   return run("write", [&]() -> int {
     return in_transaction(db_, [&]() -> int {
       for (const core::Digest& id : ids) {
@@ -251,17 +333,18 @@ Result<void> Index::erase(const std::vector<core::Digest>& ids) {
 
 Result<void> Index::describe(const core::Digest& id, const std::string& name,
                              const std::string& origin, bool manifest) {
-  return run("write", [&]() -> int {
-    Statement update(db_,
-                     "UPDATE contents SET name=CASE ?2 WHEN '' THEN name ELSE ?2 END,"
-                     " origin=CASE ?3 WHEN '' THEN origin ELSE ?3 END,"
-                     " manifest=max(manifest, ?4) WHERE id=?1");
-    return update.bind(id.data(), id.size())
-        .bind(name)
-        .bind(origin)
-        .bind(std::int64_t{manifest})
-        .step();
-  });
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_waiting()) {
+      const auto held = held_.find(id);
+      if (held == held_.end()) return {};
+      if (!name.empty()) held->second.name = name;
+      if (!origin.empty()) held->second.origin = origin;
+      held->second.manifest = held->second.manifest || manifest;
+      return {};
+    }
+  }
+  return run("write", [&] { return write_description(db_, id, name, origin, manifest); });
 }
 
 Result<void> Index::set_pinned(const core::Digest& id, bool pinned) {
@@ -327,6 +410,13 @@ Result<std::vector<IndexEntry>> Index::entries() {
 }
 
 Result<std::optional<IndexEntry>> Index::entry(const core::Digest& id) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_waiting()) {
+      const auto held = held_.find(id);
+      return held == held_.end() ? std::nullopt : std::optional(entry_of(held->second));
+    }
+  }
   std::optional<IndexEntry> one;
   auto found = run("read", [&]() -> int {
     one.reset();
@@ -338,6 +428,10 @@ Result<std::optional<IndexEntry>> Index::entry(const core::Digest& id) {
 
 Result<std::vector<IndexReference>> Index::references() {
   std::vector<IndexReference> list;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_waiting()) return list;
+  }
   auto found = run("read", [&]() -> int {
     list.clear();
     Statement query(db_, "SELECT content, job FROM reference");
@@ -357,6 +451,10 @@ Result<std::vector<IndexReference>> Index::references() {
 
 Result<void> Index::refer(const std::vector<IndexReference>& added,
                           const std::vector<IndexReference>& removed) {
+  if (added.empty()) {
+    const std::lock_guard lock(mutex_);
+    if (is_waiting()) return {};
+  }
   return run("write", [&]() -> int {
     return in_transaction(db_, [&]() -> int {
       for (const auto* list : {&removed, &added}) {

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <compare>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -76,11 +77,15 @@ class Index {
   // very version.
   [[nodiscard]] static Result<std::unique_ptr<Index>> open(std::string path,
                                                            bool read_only = false);
+  // As open(), but where there is no database yet none is made before something has to be kept:
+  // of a file that is there in a moment there is nothing to keep.
+  [[nodiscard]] static Result<std::unique_ptr<Index>> open_late(std::string path);
   Index(const Index&) = delete;
   Index& operator=(const Index&) = delete;
   ~Index();
 
   enum class Commit : std::uint8_t {
+    held,     // with the next other one; until then, where there is no database, in memory only
     fast,     // survives the end of the process
     durable,  // survives a power loss
   };
@@ -118,8 +123,23 @@ class Index {
  private:
   Index(std::string path, bool read_only) : path_(std::move(path)), read_only_(read_only) {}
 
+  // What is known of a content before there is a database.
+  struct Held {
+    IndexRow row;
+    std::string name;
+    std::string origin;
+    bool manifest = false;
+  };
+
   template <class Action>
   Result<void> run(const char* what, const Action& action);
+  [[nodiscard]] static IndexEntry entry_of(const Held& held);
+  // False: there is a database, or has to be one.
+  bool hold(const IndexRow& row);
+  // REQUIRES: mutex_ is held, and there is a database.
+  int write_held();
+  // Whether there is no database because none was needed so far. REQUIRES: mutex_ is held.
+  [[nodiscard]] bool is_waiting() const { return late_ && db_ == nullptr; }
   template <class Each>
   int select_entries(const char* where, const core::Digest* id, const Each& each);
   [[nodiscard]] Result<void> connect();
@@ -135,6 +155,8 @@ class Index {
   std::atomic<std::uint32_t> emptied_{0};
   std::uint64_t inode_ = 0;
   sqlite3* db_ = nullptr;
+  bool late_ = false;  // the first that needs a database makes it
+  std::map<core::Digest, Held> held_;
 };
 
 }  // namespace lanward::store

@@ -52,7 +52,8 @@ void Keeper::stop() {
     wake_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
-  (void)references_.save(*shared_.index);
+  // Without an index the store has already tried, and failed.
+  if (shared_.index != nullptr) (void)references_.save(*shared_.index);
 }
 
 void Keeper::poke() {
@@ -73,8 +74,9 @@ Result<std::vector<core::CacheEntry>> Keeper::entries() {
   std::vector<core::CacheEntry> list;
   list.reserve(rows->size());
   for (const IndexEntry& row : *rows) {
-    const bool active =
-        shared_.registry.is_taken_by_transfer(row.id) || references_.contains(row.id);
+    const bool taken =
+        shared_.registry.is_taken_by_transfer(row.id) && !shared_.registry.is_lent(row.id);
+    const bool active = taken || references_.contains(row.id);
     // What lies beside a destination is none of the cache's space; it only waits for its job.
     list.push_back({.id = row.id,
                     .bytes = row.elsewhere.empty() ? row.disk_bytes : 0,
@@ -129,6 +131,7 @@ Result<TrimResult> Keeper::evict(const std::vector<core::Digest>& ids, std::size
   std::vector<core::Digest> gone;
   for (const core::Digest& id : ids) {
     if (gone.size() == max) break;
+    if (!references_.contains(id)) (void)shared_.registry.reclaim(id);
     const CaretakerHold hold(shared_.registry, id);
     // Both may have changed since the list was made.
     if (!hold || references_.contains(id)) continue;

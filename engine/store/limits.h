@@ -53,6 +53,10 @@ inline constexpr std::size_t kEvictionsPerStep = 64;
 // and a few pieces.
 inline constexpr std::size_t kProbeBytes = core::kMiB;
 
+// How long whoever has borrowed a content may take to give it back: sessions of peers end within
+// milliseconds.
+inline constexpr std::chrono::seconds kGiveBackTimeout{2};
+
 // Threads for opening, closing, delivering and purging: one long copy must not hold up the rest.
 inline constexpr unsigned kServiceThreads = 3;
 inline constexpr unsigned kWorkersMin = 2;

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "engine/store/disk_content.h"
+#include "engine/store/limits.h"
+
 namespace lanward::store {
 
 Registry::Taken Registry::take(const core::Digest& id) {
@@ -28,11 +31,34 @@ void Registry::release(const core::Digest& id) {
   if (it == uses_.end()) return;
   last = std::move(it->second.content);
   uses_.erase(it);
+  let_go_.notify_all();
 }
 
-void Registry::opened(const core::Digest& id, std::shared_ptr<DiskContent> content) {
+void Registry::opened(const core::Digest& id, std::shared_ptr<DiskContent> content, bool lent) {
   const std::lock_guard lock(mutex_);
-  uses_[id].content = std::move(content);
+  Use& use = uses_[id];
+  use.content = std::move(content);
+  use.lent = lent;
+}
+
+bool Registry::is_lent(const core::Digest& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = uses_.find(id);
+  return it != uses_.end() && it->second.lent;
+}
+
+bool Registry::reclaim(const core::Digest& id) {
+  std::unique_lock lock(mutex_);
+  const auto it = uses_.find(id);
+  if (it == uses_.end() || !it->second.lent) return false;
+  const std::shared_ptr<DiskContent> content = it->second.content;
+  lock.unlock();
+  content->call_back();
+  lock.lock();
+  return let_go_.wait_for(lock, kGiveBackTimeout, [&] {
+    const auto use = uses_.find(id);
+    return use == uses_.end() || use->second.content != content;
+  });
 }
 
 bool Registry::take_as_caretaker(const core::Digest& id) {

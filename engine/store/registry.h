@@ -27,8 +27,11 @@ class Registry {
   // REQUIRES: take() answered after_caretaker. Blocks until the caretaker has let go.
   void wait_for_caretaker(const core::Digest& id);
   void release(const core::Digest& id);
-  // REQUIRES: the name is taken.
-  void opened(const core::Digest& id, std::shared_ptr<DiskContent> content);
+  // REQUIRES: the name is taken. `lent`: whoever has it gives it back when asked.
+  void opened(const core::Digest& id, std::shared_ptr<DiskContent> content, bool lent = false);
+  [[nodiscard]] bool is_lent(const core::Digest& id) const;
+  // Asks for a lent content and waits for it. False: it is not lent, or was not given back in time.
+  [[nodiscard]] bool reclaim(const core::Digest& id);
 
   // False if the name is taken.
   [[nodiscard]] bool take_as_caretaker(const core::Digest& id);
@@ -46,6 +49,7 @@ class Registry {
     std::shared_ptr<DiskContent> content = nullptr;
     bool caretaker = false;
     bool wanted = false;
+    bool lent = false;
   };
 
   mutable std::mutex mutex_;

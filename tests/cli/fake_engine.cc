@@ -134,6 +134,8 @@ Result<std::vector<JobStatus>> Engine::list(bool final_too) const {
   return all;
 }
 
+Result<SharingStatus> Engine::sharing() const { return SharingStatus{}; }
+
 std::optional<std::uint16_t> Engine::listen_port() const {
   if (!fake_engine().opened->peers_enabled) return std::nullopt;
   return fake_engine().port;

@@ -252,6 +252,15 @@ TEST(Options, ShowsVersionAndHelp) {
   EXPECT_NE(shown({"publish", "--help"}).find("--url"), std::string::npos);
 }
 
+TEST(Options, TheNameOfACommandIsAnArgumentAfterAnother) {
+  EXPECT_EQ(get({"get", "jobs"}).source, "jobs");
+  EXPECT_NE(shown({"--help"}).find("publish"), std::string::npos);
+  for (const char* command : {"publish", "get", "jobs", "cache", "peers", "group"}) {
+    EXPECT_NE(shown({command, "--help"}).find(std::string("lanward ") + command),
+              std::string::npos);
+  }
+}
+
 TEST(ExitCodes, EveryCauseHasItsDocumentedCode) {
   const std::vector<std::pair<ErrorCode, int>> table{
       {ErrorCode::invalid_argument, 2}, {ErrorCode::invalid_state, 2},

@@ -67,6 +67,25 @@ TEST_F(SharingTest, TheBytesOfASharedDownloadAreCountedFromWhenAJobJoined) {
   EXPECT_EQ(job(b).progress().verified_bytes, kFileBytes);
 }
 
+TEST_F(SharingTest, ANewUrlOfOneOfTwoJobsDisturbsNeither) {
+  const JobId a = start_job(1, "/out/a");
+  const JobId b = start_job(1, "/out/b");
+  serve_one();
+  Answer named;
+  job(a).set_remote_name(FileId{0}, "http://other/1", named.sink());
+  loop.run();
+  ASSERT_TRUE(named.ok());
+  EXPECT_EQ(state(b), JobState::transferring);
+  EXPECT_EQ(requests_for(1), origins.open.size()) << "the content goes on from where it comes";
+  serve_all();
+  EXPECT_EQ(state(a), JobState::transferred);
+  EXPECT_EQ(state(b), JobState::transferred);
+  EXPECT_EQ(origins.bytes_served, kFileBytes) << "nothing was fetched twice";
+  EXPECT_EQ(store.opens, 1);
+  EXPECT_EQ(job(a).files()[0].source, "http://other/1");
+  EXPECT_EQ(job(b).files()[0].source, url_of(1));
+}
+
 TEST_F(SharingTest, CancelOfOneKeepsPiecesAndSessionsOfTheOther) {
   const JobId a = start_job(1, "/out/a");
   const JobId b = start_job(1, "/out/b");

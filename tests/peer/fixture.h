@@ -149,8 +149,14 @@ class TestPeer {
     });
   }
   ~TestPeer() {
-    member.reset();
+    std::unique_ptr<ports::SwarmMember> leaving;
+    {
+      const std::lock_guard lock(member_mutex);
+      leaving = std::move(member);
+    }
+    leaving.reset();
     swarm.reset();
+    store.reset();  // its worker announces pieces until then
   }
 
   void put_all() {

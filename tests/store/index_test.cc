@@ -217,5 +217,72 @@ TEST_F(IndexTest, FindsAmongTensOfThousands) {
   EXPECT_EQ(*index->find(row.id), row);
 }
 
+class LateIndexTest : public IndexTest {
+ protected:
+  [[nodiscard]] std::unique_ptr<Index> open_late() {
+    auto index = Index::open_late(path_);
+    EXPECT_TRUE(index) << index.error().message;
+    return index ? std::move(*index) : nullptr;
+  }
+  [[nodiscard]] bool exists() const { return std::filesystem::exists(path_); }
+};
+
+TEST_F(LateIndexTest, HoldsARowWithoutADatabase) {
+  const auto index = open_late();
+  EXPECT_FALSE(index->find(make_row(1).id)->has_value());
+  EXPECT_TRUE(index->references()->empty());
+  ASSERT_TRUE(index->save(make_row(1), Index::Commit::held));
+  ASSERT_TRUE(index->describe(make_row(1).id, "name", "", true));
+  ASSERT_TRUE(index->describe(make_row(1).id, "", "http://a/b", false));
+  EXPECT_EQ(*index->find(make_row(1).id), make_row(1));
+  const auto entry = index->entry(make_row(1).id);
+  ASSERT_TRUE(entry && *entry);
+  EXPECT_EQ((*entry)->name, "name");
+  EXPECT_EQ((*entry)->origin, "http://a/b");
+  EXPECT_TRUE((*entry)->manifest);
+  EXPECT_EQ((*entry)->size, make_row(1).size);
+  ASSERT_TRUE(index->refer({}, {{.content = make_row(1).id, .job = {}}}));
+  ASSERT_TRUE(index->erase(make_row(1).id));
+  EXPECT_FALSE(index->find(make_row(1).id)->has_value());
+  EXPECT_FALSE(exists());
+}
+
+TEST_F(LateIndexTest, WritesWhatItHoldsWithTheFirstThatMustBeWritten) {
+  auto index = open_late();
+  ASSERT_TRUE(index->save(make_row(1), Index::Commit::held));
+  ASSERT_TRUE(index->describe(make_row(1).id, "name", "http://a/b", false));
+  ASSERT_TRUE(index->save(make_row(2), Index::Commit::held));
+  ASSERT_TRUE(index->erase(make_row(2).id));
+  ASSERT_FALSE(exists());
+  ASSERT_TRUE(index->save(make_row(3), Index::Commit::fast));
+  EXPECT_TRUE(exists());
+  index = open();
+  EXPECT_EQ(*index->find(make_row(1).id), make_row(1));
+  EXPECT_EQ((*index->entry(make_row(1).id))->name, "name");
+  EXPECT_FALSE(index->find(make_row(2).id)->has_value());
+  EXPECT_EQ(*index->find(make_row(3).id), make_row(3));
+}
+
+TEST_F(LateIndexTest, DoesNotHoldWhatACrashWouldLose) {
+  IndexRow verified = make_row(1);
+  verified.verified_bytes = 1;
+  IndexRow elsewhere = make_row(1);
+  elsewhere.elsewhere = "/somewhere/else";
+  for (const IndexRow& row : {verified, elsewhere}) {
+    std::filesystem::remove(path_);
+    const auto index = open_late();
+    ASSERT_TRUE(index->save(row, Index::Commit::held));
+    EXPECT_TRUE(exists());
+  }
+}
+
+TEST_F(LateIndexTest, IsAnOrdinaryOneWhereThereIsADatabase) {
+  ASSERT_TRUE(open()->save(make_row(1), Index::Commit::fast));
+  ASSERT_TRUE(open_late()->save(make_row(2), Index::Commit::held));
+  const auto index = open();
+  EXPECT_EQ(*index->find(make_row(1).id), make_row(1));
+  EXPECT_EQ(*index->find(make_row(2).id), make_row(2));
+}
+
 }  // namespace
 }  // namespace lanward::test

@@ -275,5 +275,64 @@ TEST_F(Recovery, TellsThatAForgottenDataFileCannotBeRemoved) {
   EXPECT_NE(open(file), nullptr) << "the name is free again";
 }
 
+// Nothing is committed by the clock.
+class WorkingDirectory : public Recovery {
+ protected:
+  void SetUp() override {
+    working_directory_ = true;
+    commit_interval_ = std::chrono::hours{1};
+    start();
+  }
+  [[nodiscard]] bool has_index() const { return fs::exists(dir_.path("cache/index.sqlite")); }
+};
+
+TEST_F(WorkingDirectory, GetsAnIndexWhenThereIsSomethingToKeep) {
+  const TestFile file = make_file(4 * kTestPiece, kTestPiece);
+  {
+    const Store content = open(file);
+    EXPECT_FALSE(has_index());
+    send_and_wait(content, file, 0, 2);
+    ASSERT_TRUE(close(content));
+    EXPECT_TRUE(has_index());
+  }
+  store_.reset();
+  start();
+  EXPECT_EQ(open(file)->verified().count(), 2U);
+}
+
+TEST_F(WorkingDirectory, NeverHasAnIndexOfAFileThatIsDeliveredAtOnce) {
+  const TestFile file = make_file(4 * kTestPiece, kTestPiece);
+  {
+    const Store content = open(file);
+    store_->refer(file.content.id, JobId{}, true);
+    send_and_wait(content, file, 0, 4);
+    ASSERT_TRUE(deliver(content, dir_.path("file"), ports::Delivery::consume));
+    store_->refer(file.content.id, JobId{}, false);
+  }
+  ASSERT_TRUE(forget(file.content.id));
+  store_.reset();
+  EXPECT_TRUE(fs::exists(dir_.path("file")));
+  EXPECT_TRUE(fs::is_empty(dir_.path("cache/data")));
+  EXPECT_FALSE(has_index());
+}
+
+TEST_F(WorkingDirectory, FindsWhatWasNotRecordedByHashing) {
+  const TestFile file = make_file(4 * kTestPiece, kTestPiece);
+  {
+    const Store content = open(file);
+    send_and_wait(content, file, 0, 2);
+    ASSERT_TRUE(content->verified().count() == 2U);
+    // As a process leaves it that dies before its first commit.
+    fs::copy_file(data_path(file), dir_.path("data"));
+  }
+  store_.reset();
+  fs::remove_all(dir_.path("cache"));
+  fs::create_directories(dir_.path("cache/data"));
+  fs::rename(dir_.path("data"), data_path(file));
+  start();
+  const Store content = open(file);
+  EXPECT_EQ(content->verified().count(), 2U);
+}
+
 }  // namespace
 }  // namespace lanward::test

@@ -31,6 +31,8 @@ class DiskStoreTest : public testing::Test {
     o.boot_id = boot_;
     o.sync_interval = sync_interval_;
     o.named_temporaries = named_temporaries_;
+    o.working_directory = working_directory_;
+    o.commit_interval = commit_interval_;
     return o;
   }
   void start() {
@@ -120,6 +122,8 @@ class DiskStoreTest : public testing::Test {
   std::string boot_ = "boot-1";
   std::chrono::milliseconds sync_interval_{1000};
   bool named_temporaries_ = false;
+  bool working_directory_ = false;
+  std::chrono::milliseconds commit_interval_ = store::kCommitInterval;
   StoreRecord record_;
   std::unique_ptr<store::DiskStore> store_;
 };

@@ -57,7 +57,8 @@ class FakeContent final : public ports::ContentStore {
 
   // Pieces that turn out bad as often as the number says.
   std::map<std::uint32_t, int> bad_pieces;
-  bool hold_work = false;  // what is to run on a worker waits in `work`
+  std::set<std::uint32_t> lost_pieces;  // never judged
+  bool hold_work = false;               // what is to run on a worker waits in `work`
   std::deque<ports::Task> work;
 
  private:
@@ -104,6 +105,7 @@ class FakeContent final : public ports::ContentStore {
   void judge(core::PieceIndex piece, const Begun& begun) {
     const std::vector<core::SourceId> from(begun.from.begin(), begun.from.end());
     begun_.erase(piece);
+    if (lost_pieces.contains(piece.value)) return;
     if (bad_pieces[piece.value]-- > 0) return facts_(core::PieceFailed{piece, from});
     verified_.insert(piece);
     ledger_[from.front()].useful += core::ByteCount{layout_.size_of(piece)};
@@ -141,6 +143,7 @@ class FakeStore final : public ports::PieceStore {
       opened->verified_ = kept->second;
     }
     opened->bad_pieces = bad_pieces;
+    opened->lost_pieces = lost_pieces;
     opened->hold_work = hold_work;
     ids_[opened.get()] = content.id;
     latest = opened;
@@ -148,6 +151,21 @@ class FakeStore final : public ports::PieceStore {
     answer([opened, done = std::move(done)]() mutable {
       done(std::shared_ptr<ports::ContentStore>(opened));
     });
+  }
+  void list_lendable(std::size_t max, std::set<core::Digest> skip,
+                     ports::MoveFunction<void(std::vector<core::Manifest>)> done) override {
+    std::vector<core::Manifest> list;
+    for (const core::Manifest& manifest : lendable) {
+      const core::Digest& id = manifest.content.id;
+      if (!skip.contains(id) && !open_contents.contains(id) && list.size() < max) {
+        list.push_back(manifest);
+      }
+    }
+    done(std::move(list));
+  }
+  void lend(const core::Content& content, ports::FactSink facts, Opened done) override {
+    lent_facts[content.id] = facts;
+    open(content, std::move(facts), std::move(done));
   }
   void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
                Done done) override {
@@ -233,12 +251,15 @@ class FakeStore final : public ports::PieceStore {
   std::optional<Error> deliver_error;
   std::string refused_destination;
   std::map<std::uint32_t, int> bad_pieces;
+  std::set<std::uint32_t> lost_pieces;
   std::map<std::string, ports::Delivery> delivered;
   std::map<std::string, std::vector<core::ByteSpan>> delivered_parts;
   std::vector<std::string> swept;
   std::map<core::Digest, core::PieceSet> pieces;  // what is in the cache while nobody has it open
   std::set<core::Digest> open_contents;
   std::shared_ptr<FakeContent> latest;
+  std::vector<core::Manifest> lendable;                // what the cache has, also of what is open
+  std::map<core::Digest, ports::FactSink> lent_facts;  // of the latest loan of each
 
  private:
   void answer(ports::Task task) {

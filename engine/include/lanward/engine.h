@@ -56,6 +56,10 @@ struct EngineOptions {
   // changes. Empty: "peers.rules" in the state directory.
   std::string peer_rules_file = {};
   PeerLimits peer_limits = {};
+  // As many contents of the cache are offered to peers while no job has them: the most recently
+  // used of those with a manifest. The cache evicts them as if nobody did. Each takes a file
+  // descriptor, and memory: some 20 KB and its manifest. At most 10'000; 0: none.
+  std::uint32_t shared_contents_max = 0;
   std::chrono::milliseconds progress_interval{250};
   // How fast bytes may come from origins, over all jobs.
   BandwidthLimits bandwidth = {};
@@ -103,6 +107,9 @@ class Engine {
   // ended and are not yet forgotten.
   [[nodiscard]] std::vector<JobId> jobs(bool final_too = false) const;
   [[nodiscard]] Result<std::vector<JobStatus>> list(bool final_too = false) const;
+
+  // What is offered from the cache; see shared_contents_max. Errors: invalid_state.
+  [[nodiscard]] Result<SharingStatus> sharing() const;
 
   // Port on which peers are accepted; nothing when peers are disabled.
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const;

@@ -30,6 +30,14 @@ struct PeerLimits {
   friend bool operator==(const PeerLimits&, const PeerLimits&) = default;
 };
 
+// What the cache offers to peers beside the jobs (EngineOptions::shared_contents_max).
+struct SharingStatus {
+  std::uint32_t contents = 0;  // offered now
+  std::uint32_t peers_connected = 0;
+  std::uint64_t served_bytes = 0;  // payload, since the engine was opened
+  friend bool operator==(const SharingStatus&, const SharingStatus&) = default;
+};
+
 // The address or network as rules are read back. Errors: invalid_argument.
 [[nodiscard]] Result<std::string> peer_network(const std::string& text);
 

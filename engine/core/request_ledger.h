@@ -1,9 +1,11 @@
 // The origin requests in flight, and how far each piece got when a request broke.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "engine/core/piece_layout.h"
 #include "engine/core/rate_meter.h"
@@ -19,6 +21,7 @@ struct OriginRequest {
   Instant begun;
   Instant last_byte;  // or when it began
   RateMeter rate;
+  std::vector<PieceIndex> dropped = {};  // by the store, while this was under way
 };
 
 class RequestLedger {
@@ -45,14 +48,20 @@ class RequestLedger {
     const auto it = live_.find(id);
     if (it == live_.end()) return;
     const OriginRequest& request = it->second;
+    const auto is_there = [&](PieceIndex piece) {
+      return std::find(request.dropped.begin(), request.dropped.end(), piece) ==
+             request.dropped.end();
+    };
     const std::uint64_t aligned = request.progressed / kBlockBytes * kBlockBytes;
     if (aligned > request.span.begin && aligned < request.span.end) {
       const PieceIndex piece = layout_.piece_at(aligned);
-      if (layout_.bytes(piece).begin < aligned) prefixes_[piece] = aligned;
+      if (layout_.bytes(piece).begin < aligned && is_there(piece)) prefixes_[piece] = aligned;
     } else if (aligned == request.span.begin && request.progressed < request.span.end) {
       // Nothing new; the prefix that this request set out from, if any, is still in the store.
       const PieceIndex piece = layout_.piece_at(request.span.begin);
-      if (layout_.bytes(piece).begin < request.span.begin) prefixes_[piece] = request.span.begin;
+      if (layout_.bytes(piece).begin < request.span.begin && is_there(piece)) {
+        prefixes_[piece] = request.span.begin;
+      }
     }
     live_.erase(it);
   }
@@ -71,6 +80,16 @@ class RequestLedger {
   }
   [[nodiscard]] bool begun(PieceIndex piece) const { return prefixes_.contains(piece); }
   void forget_prefix(PieceIndex piece) { prefixes_.erase(piece); }
+  // The store has dropped what it had of the piece, the bytes of requests under way included.
+  void dropped(PieceIndex piece) {
+    forget_prefix(piece);
+    for (auto& [id, request] : live_) {
+      const ByteSpan bytes = layout_.bytes(piece);
+      if (request.span.begin < bytes.end && bytes.begin < request.span.end) {
+        request.dropped.push_back(piece);
+      }
+    }
+  }
 
  private:
   PieceLayout layout_;

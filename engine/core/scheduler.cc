@@ -309,7 +309,7 @@ void Scheduler::on(const PeersReport& fact, Instant now) {
 void Scheduler::on(const PieceFailed& fact, Instant now) {
   if (board_.verified().contains(fact.piece)) return;
   verdicts_.judged(fact.piece, false, now);
-  requests_.forget_prefix(fact.piece);
+  requests_.dropped(fact.piece);
   const bool alone = fact.from.size() == 1;
   // Bytes of several sources: only a piece from a single hand tells who is at fault.
   if (!alone && origins_.preferred() != nullptr) board_.keep_for_origin(fact.piece);
@@ -494,7 +494,7 @@ bool Scheduler::expect_verdicts(Instant now) {
       give_up({ErrorCode::disk_io, unjudged(overdue->piece)});
       return false;
     }
-    requests_.forget_prefix(overdue->piece);
+    requests_.dropped(overdue->piece);
     board_.release(overdue->piece);
   }
   return true;

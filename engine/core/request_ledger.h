@@ -21,7 +21,8 @@ struct OriginRequest {
   Instant begun;
   Instant last_byte;  // or when it began
   RateMeter rate;
-  std::vector<PieceIndex> dropped = {};  // by the store, while this was under way
+  // By the store, while this was under way; each once.
+  std::vector<PieceIndex> dropped = {};
 };
 
 class RequestLedger {
@@ -85,7 +86,9 @@ class RequestLedger {
     forget_prefix(piece);
     for (auto& [id, request] : live_) {
       const ByteSpan bytes = layout_.bytes(piece);
-      if (request.span.begin < bytes.end && bytes.begin < request.span.end) {
+      const bool known =
+          std::find(request.dropped.begin(), request.dropped.end(), piece) != request.dropped.end();
+      if (!known && request.span.begin < bytes.end && bytes.begin < request.span.end) {
         request.dropped.push_back(piece);
       }
     }

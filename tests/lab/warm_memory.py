@@ -7,9 +7,9 @@ what the files take: memory that lies free for long goes back to the host.
 """
 
 import mmap
+import select
 import subprocess
 import sys
-import time
 
 CHUNK = 16 << 20       # bytes given back at once: small beside what is kept ahead
 AHEAD = 512 << 20      # bytes free beyond what is used: seconds of the fastest fleet's writing
@@ -60,7 +60,8 @@ def main(size):
     while chunks:
         while len(chunks) > held_after(size, shared_memory() - before):
             chunks.pop().close()
-        time.sleep(LOOK_SECONDS)
+        if select.select([sys.stdin], [], [], LOOK_SECONDS)[0]:
+            return  # whoever started this has ended
 
 
 if __name__ == "__main__":

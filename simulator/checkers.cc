@@ -502,7 +502,9 @@ void MachineChecker::drop_claims() { close_claims(site_.layout_.all(), 0, true);
 // ---- facts -------------------------------------------------------------------------------------
 
 void MachineChecker::received(const core::PeerProgressed& total) {
-  std::uint64_t& known = peer_bytes_[total.peer];
+  const std::size_t n = total.peer.value - core::kFirstPeerSource;
+  if (n >= peer_bytes_.size()) peer_bytes_.resize(n + 1);
+  std::uint64_t& known = peer_bytes_[n];
   if (total.received.value > known) byte();
   known = total.received.value;
 }

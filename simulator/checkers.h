@@ -190,7 +190,7 @@ class MachineChecker {
   std::map<core::RequestId, Request> requests_;
   std::map<std::uint32_t, OwnClaim> claims_;       // by run
   std::map<core::SourceId, core::Instant> peers_;  // that fetch if need be, since when
-  std::map<core::SourceId, std::uint64_t> peer_bytes_;
+  std::vector<std::uint64_t> peer_bytes_;          // by number of the peer
 };
 
 }  // namespace lanward::simulator

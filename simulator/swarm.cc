@@ -210,8 +210,9 @@ MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, c
   m->wanted = core::PieceSet(pieces);
   Swarm& swarm = *m->swarm;
   swarm.words = m->offered.words().size();
-  m->row = static_cast<std::uint32_t>(swarm.rows.size() / std::max<std::size_t>(swarm.words, 1));
-  swarm.rows.insert(swarm.rows.end(), m->offered.words().begin(), m->offered.words().end());
+  m->row = static_cast<std::uint32_t>(swarm.lines.size() / swarm.stride());
+  swarm.lines.resize(swarm.lines.size() + swarm.stride());
+  std::copy(m->offered.words().begin(), m->offered.words().end(), swarm.row(m->row));
   if (!swarm.crowd) m->copies.assign(pieces, 0);
   told_.emplace_back();
   serving_.push_back({.serves = m->behaviour.serves});
@@ -398,6 +399,7 @@ void Site::drop_end(Member& m, std::uint32_t index) {
     stop_waiting(*find(n.member), n.back);
   }
   n.waiting = false;
+  m.feeds[index].engaged = false;
   tell(m, core::PeerLeft{source_of(index)});
 }
 

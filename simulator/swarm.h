@@ -10,6 +10,8 @@
 // choking rounds, multicast.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -179,6 +181,7 @@ class Site final : private FlowOwner, private EventHandler {
     std::uint32_t back = 0;  // place of this member in that one's list
     bool open = false;       // connected and not cut
     bool heard = false;      // crowd: its first message, what it has, has come
+    bool engaged = false;    // asked for a piece, or its slot is waited for
     core::Duration latency_in{0};
     core::Duration latency_out{0};
   };
@@ -226,6 +229,11 @@ class Site final : private FlowOwner, private EventHandler {
     std::uint32_t row = 0;
     core::PieceIndex piece;
   };
+  // Rows begin where a line of the cache does.
+  static constexpr std::size_t kLineWords = 8;
+  struct alignas(kLineWords * sizeof(std::uint64_t)) Line {
+    std::array<std::uint64_t, kLineWords> words{};
+  };
   struct Swarm {
     std::vector<MemberId> known;
     std::unordered_map<std::uint32_t, MemberId> by_host;  // never iterated
@@ -233,7 +241,16 @@ class Site final : private FlowOwner, private EventHandler {
     // everybody looks at one table, of a row of bits for each member.
     bool crowd = false;
     std::size_t words = 0;  // of a row
-    std::vector<std::uint64_t> rows;
+    std::vector<Line> lines;
+    [[nodiscard]] std::size_t stride() const {
+      return std::max<std::size_t>(1, (words + kLineWords - 1) / kLineWords);
+    }
+    [[nodiscard]] std::uint64_t* row(std::uint32_t index) {
+      return lines[index * stride()].words.data();
+    }
+    [[nodiscard]] const std::uint64_t* row(std::uint32_t index) const {
+      return lines[index * stride()].words.data();
+    }
     std::vector<Spreading> spreading;  // in order of time
     std::size_t seen = 0;              // of these
   };

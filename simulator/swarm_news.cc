@@ -38,7 +38,7 @@ std::span<const std::uint64_t> Site::visible(const Member& m, std::uint32_t inde
   const Feed& feed = m.feeds[index];
   const Swarm& swarm = *m.swarm;
   if (!swarm.crowd || !feed.open || !feed.heard) return row(m, index);
-  return std::span(swarm.rows).subspan(feed.read * swarm.words, swarm.words);
+  return {swarm.row(feed.read), swarm.words};
 }
 
 bool Site::has(const Member& m, std::uint32_t index, core::PieceIndex piece) {
@@ -171,8 +171,7 @@ void Site::become_crowd(Swarm& swarm) {
 
 void Site::enter_crowd(Member& m) {
   m.copies = {};
-  const auto own = m.swarm->rows.begin() + static_cast<std::ptrdiff_t>(m.row * m.swarm->words);
-  std::copy(m.offered.words().begin(), m.offered.words().end(), own);
+  std::copy(m.offered.words().begin(), m.offered.words().end(), m.swarm->row(m.row));
   for (Feed& feed : m.feeds) {
     if (feed.open) feed.read = find(feed.from)->row;
   }
@@ -216,8 +215,8 @@ void Site::show_spread(Swarm& swarm) const {
   auto& items = swarm.spreading;
   for (; swarm.seen < items.size() && items[swarm.seen].at <= queue_.now(); ++swarm.seen) {
     const Spreading& item = items[swarm.seen];
-    swarm.rows[item.row * swarm.words + item.piece.value / kWordBits] |=
-        std::uint64_t{1} << item.piece.value % kWordBits;
+    swarm.row(item.row)[item.piece.value / kWordBits] |= std::uint64_t{1}
+                                                         << item.piece.value % kWordBits;
   }
   if (swarm.seen < kSeenMax) return;
   items.erase(items.begin(), items.begin() + static_cast<std::ptrdiff_t>(swarm.seen));

@@ -152,13 +152,14 @@ bool Site::serves_now(const Neighbour& from) const {
 
 // Starts a piece from the neighbour, or waits for one of its slots; false if neither.
 bool Site::pull(Member& self, std::uint32_t index) {
-  // First what most have not, and what is in the cache: in a large site their states are not.
-  if (!offers(self, index)) return false;
+  // First what most fail by, and what is in the cache: in a large site their states are not.
+  if (self.feeds[index].engaged || !offers(self, index)) return false;
   Neighbour& n = self.neighbours[index];
   if (!n.connected || n.asked || n.waiting || n.avoid_until > queue_.now()) return false;
   Serving& source = serving_[n.member.value];
   if (serves_now(n) && source.uploads >= settings_.upload_slots) {
     n.waiting = true;
+    self.feeds[index].engaged = true;
     ++source.waiting;
     find(n.member)->waiting.push_back(n.back);
     return false;
@@ -225,6 +226,7 @@ void Site::note_request(Member& self, Neighbour& n, core::PieceIndex piece) {
 void Site::start_request(Member& self, std::uint32_t index, core::PieceIndex piece) {
   Neighbour& n = self.neighbours[index];
   note_request(self, n, piece);
+  self.feeds[index].engaged = true;
   n.on_slot = 0;
   ++self.sources;
   if (!serves_now(n)) return expect_bytes(self, index);
@@ -289,6 +291,7 @@ void Site::end_request(Member& self, std::uint32_t index) {
   Neighbour& n = self.neighbours[index];
   settle_served(n);
   n.asked = false;
+  self.feeds[index].engaged = n.waiting;
   n.flow = {};
   --self.sources;
   Neighbour* far = n.cut ? nullptr : far_end(n);
@@ -313,6 +316,7 @@ void Site::serve_next(Member& self) {
     if (far_end(n) == nullptr) continue;
     Member& next = *find(n.member);
     next.neighbours[n.back].waiting = false;
+    next.feeds[n.back].engaged = next.neighbours[n.back].asked;
     if (next.sources < settings_.sources_max) pull(next, n.back);
   }
 }

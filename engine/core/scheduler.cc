@@ -70,7 +70,9 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
 void Scheduler::handle(const Event& event, Instant now) {
   if (finished_) return;
   std::visit([&](const auto& fact) { on(fact, now); }, event);
-  plan(now);
+  if (!leaves_plan(event, now)) return plan(now);
+  note_offers(now);
+  wake_by_parts();
 }
 
 std::optional<Command> Scheduler::poll_command(Instant) {
@@ -356,8 +358,36 @@ void Scheduler::blame(SourceId source, PieceIndex piece, bool alone, Instant now
 
 // ---- decisions ---------------------------------------------------------------------------------
 
+// Most peers of a site fetch nothing from the origin. Where pieces are, how many bytes have come
+// and who lives changes nothing for them: what comes by time alone has its own wake-up.
+bool Scheduler::leaves_plan(const Event& event, Instant now) const {
+  if (!resting_ || complete() || !claims_.empty() || now >= *wake_.at) return false;
+  const auto* message = std::get_if<PeerMessage>(&event);
+  const bool harmless = message != nullptr ? std::holds_alternative<Roster>(message->message)
+                                           : std::holds_alternative<PeersReport>(event) ||
+                                                 std::holds_alternative<PeersHavePieces>(event) ||
+                                                 std::holds_alternative<PeerHasPiece>(event) ||
+                                                 std::holds_alternative<PeerProgressed>(event) ||
+                                                 std::holds_alternative<PieceVerified>(event);
+  const auto due = roster_.next_due();
+  return harmless && (!due || *due > now);
+}
+
+void Scheduler::note_offers(Instant now) {
+  if (board_.any_offered()) last_offer_ = now;
+  if (board_.owed().empty()) owed_since_ = now;
+}
+
+void Scheduler::wake_by_parts() {
+  for (const auto& due :
+       {origins_.next_due(), peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
+    if (due) wake_.by(*due);
+  }
+}
+
 void Scheduler::plan(Instant now) {
   wake_ = {};
+  resting_ = false;
   if (finished_) return;
   if (complete()) return finish_transfer();
   origins_.choose(now);
@@ -370,23 +400,22 @@ void Scheduler::plan(Instant now) {
   claims_.expire(now, origin_silent(now));
   roster_.update(now);
   watch(now);
-  if (board_.any_offered()) last_offer_ = now;
-  if (board_.owed().empty()) owed_since_ = now;
+  note_offers(now);
 
   drop_stalled(now);
   const std::size_t requests = requests_.live().size();
-  puller_.plan(mode(now), now, wake_);
+  const Puller::Mode present = mode(now);
+  puller_.plan(present, now, wake_);
   if (requests_.live().size() > requests) last_request_ = now;
   if (origin != nullptr && (puller_.busy() || roster_.any_links())) {
     roster_.set_rate(requests_.live().empty() ? ByteRate{} : origins_.rate(now));
     roster_.set_work(ByteCount{std::uint64_t{board_.free().count()} * layout_.piece_bytes()});
     claims_.set_piece_time(puller_.piece_time());
   }
-  for (const auto& due :
-       {origins_.next_due(), peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
-    if (due) wake_.by(*due);
-  }
+  wake_by_parts();
   judge(now);
+  resting_ = present == Puller::Mode::rest && origin != nullptr && origin->failures == 0 &&
+             !puller_.busy() && requests_.live().empty() && !transient_reported_;
 }
 
 void Scheduler::finish_transfer() {

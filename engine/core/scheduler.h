@@ -94,6 +94,9 @@ class Scheduler {
   void finish(RequestId id, Instant now);
   void handed_over(std::uint64_t begin, std::uint64_t end, Instant now);
   [[nodiscard]] bool expect_verdicts(Instant now);
+  [[nodiscard]] bool leaves_plan(const Event& event, Instant now) const;
+  void note_offers(Instant now);
+  void wake_by_parts();
   void plan(Instant now);
   void finish_transfer();
   [[nodiscard]] Puller::Mode mode(Instant now);
@@ -142,6 +145,7 @@ class Scheduler {
   bool began_ = false;                 // the hold is over
   bool heard_offers_ = false;
   bool solo_ = false;
+  bool resting_ = false;  // others fetch, and nothing of this peer's own is under way
   bool transient_reported_ = false;
   bool finished_ = false;
 };

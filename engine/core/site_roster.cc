@@ -55,13 +55,15 @@ std::uint64_t rank_of(const Digest& content, PeerKey key) {
   return mix64(mix64(first_bytes(content)) ^ key.value);
 }
 
+std::uint64_t SiteRoster::rank_of(PeerKey key) const { return mix64(content_ ^ key.value); }
+
 SiteRoster::SiteRoster(const Content& content, PeerKey self, const Policy& policy,
                        Commands& commands, Instant now)
     : policy_(policy),
-      content_id_(content.id),
+      content_(mix64(first_bytes(content.id))),
       piece_bytes_(content.layout.piece_bytes()),
       self_(self),
-      own_rank_(rank_of(content.id, self)),
+      own_rank_(rank_of(self)),
       commands_(commands),
       started_(now),
       count_(policy.pullers),
@@ -88,7 +90,9 @@ void SiteRoster::slow_down(Instant now) {
 
 // ---- tables ------------------------------------------------------------------------------------
 
-std::size_t SiteRoster::HeardTable::place(std::uint64_t rank) const {
+// Tables are told in order of rank, so the next is mostly found where it was guessed.
+std::size_t SiteRoster::HeardTable::place(std::uint64_t rank, std::size_t guess) const {
+  if (holds(guess, rank)) return guess;
   return static_cast<std::size_t>(std::lower_bound(ranks.begin(), ranks.end(), rank) -
                                   ranks.begin());
 }
@@ -161,7 +165,7 @@ bool SiteRoster::hear(SourceId from, const Hello& hello, Instant) {
     greeted_.insert(std::lower_bound(greeted_.begin(), greeted_.end(), from), from);
   }
   link->key = hello.key;
-  link->rank = rank_of(content_id_, hello.key);
+  link->rank = rank_of(hello.key);
   link->willing = hello.willing;
   dirty_ = true;
   return true;
@@ -171,9 +175,11 @@ void SiteRoster::hear(SourceId from, const Roster& roster, Instant now) {
   const Link* link = find_link(from);
   if (link == nullptr || !link->key) return;
   bool news = false;
+  std::size_t place = 0;
   for (const Roster::Entry& entry : roster.entries) {
     if (entry.key == self_) continue;
-    news = note(entry, *link, now) || news;
+    news = note(entry, *link, place, now) || news;
+    ++place;
   }
   if (news) sum_rates(now);
 }
@@ -182,9 +188,10 @@ void SiteRoster::believe(SourceId id) {
   if (Link* link = find_link(id); link != nullptr) link->believed = true;
 }
 
-bool SiteRoster::note(const Roster::Entry& entry, const Link& from, Instant now) {
-  const std::uint64_t rank = rank_of(content_id_, entry.key);
-  const std::size_t at = heard_.place(rank);
+bool SiteRoster::note(const Roster::Entry& entry, const Link& from, std::size_t& place,
+                      Instant now) {
+  const std::uint64_t rank = rank_of(entry.key);
+  const std::size_t at = place = heard_.place(rank, place);
   if (!heard_.holds(at, rank)) {
     if (heard_.ranks.size() >= kHeardMax) {
       if (heard_.ranks.back() <= rank) return false;

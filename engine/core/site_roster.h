@@ -102,8 +102,8 @@ class SiteRoster {
     std::vector<std::uint32_t> rates_kib;
     std::vector<Heard> members;
 
-    // Where the rank is, or belongs.
-    [[nodiscard]] std::size_t place(std::uint64_t rank) const;
+    // Where the rank is, or belongs. `guess`: where it may be.
+    [[nodiscard]] std::size_t place(std::uint64_t rank, std::size_t guess = 0) const;
     [[nodiscard]] bool holds(std::size_t place, std::uint64_t rank) const {
       return place < ranks.size() && ranks[place] == rank;
     }
@@ -115,7 +115,9 @@ class SiteRoster {
   [[nodiscard]] const Link* find_link(SourceId id) const;
   [[nodiscard]] bool fresh(const Heard& heard, Instant now) const;
   [[nodiscard]] bool usable(const Heard& heard, Instant now) const;
-  bool note(const Roster::Entry& entry, const Link& from, Instant now);
+  [[nodiscard]] std::uint64_t rank_of(PeerKey key) const;
+  // `place`: where the entry before was, and then where this one is.
+  bool note(const Roster::Entry& entry, const Link& from, std::size_t& place, Instant now);
   void sum_rates(Instant now);
   void rank_members(Instant now);
   void choose_count(Instant now);
@@ -131,7 +133,7 @@ class SiteRoster {
   [[nodiscard]] bool candidate() const;
 
   const Policy& policy_;
-  const Digest content_id_;
+  const std::uint64_t content_;  // what ranks take of the content's id
   const std::uint32_t piece_bytes_;
   const PeerKey self_;
   const std::uint64_t own_rank_;

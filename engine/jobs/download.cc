@@ -86,6 +86,7 @@ void Download::join(Holder& holder, Plan plan) {
 void Download::leave(Holder& holder, bool purge, ports::Task done) {
   std::erase(holders_, &holder);
   if (!holders_.empty()) {
+    hold_origins(false);
     priority_changed();
     return done();
   }
@@ -282,11 +283,10 @@ void Download::note(const core::Event& event) {
                    peer.name = f.address;
                    peer.joined = true;
                  },
-                 [&](const core::PeerProgressed& f) { sources_[f.peer].swarm = f; },
+                 [&](const core::PeerProgressed& f) { note_total(f); },
                  [&](const core::PeersReport& f) {
                    for (const core::PeerHasPiece& each : f.brought) offer(each.piece);
-                   for (const core::PeerProgressed& each : f.totals)
-                     sources_[each.peer].swarm = each;
+                   for (const core::PeerProgressed& each : f.totals) note_total(each);
                  },
                  [&](const core::PeerLeft& f) { sources_[f.peer].joined = false; },
                  [&](const core::RangeFinished&) { --requests_in_flight_; },
@@ -294,6 +294,13 @@ void Download::note(const core::Event& event) {
                  [](const auto&) {},
              },
              event);
+}
+
+void Download::note_total(const core::PeerProgressed& total) {
+  const std::size_t n = total.peer.value - core::kFirstPeerSource;
+  if (n >= totals_.size()) totals_.resize(n + 1);
+  if (totals_[n].peer != total.peer) sources_.try_emplace(total.peer);
+  totals_[n] = total;
 }
 
 void Download::offer(core::PieceIndex piece) {
@@ -375,6 +382,7 @@ void Download::fetch_range(const core::FetchRange& command) {
 void Download::drop_client() {
   control_.leave(*this);
   client_.reset();
+  origin_rate_ = {};
   requests_in_flight_ = 0;
 }
 
@@ -504,6 +512,7 @@ void Download::finish_stop() {
 void Download::fold_ledger() {
   add_present_sources(former_sources_);
   sources_.clear();
+  totals_.clear();
 }
 
 void Download::set_error(std::optional<Error> error) {
@@ -568,9 +577,12 @@ void Download::add_present_sources(std::vector<SourceStats>& list) const {
     SourceStats& stats = known != list.end()
                              ? *known
                              : list.emplace_back(SourceStats{.kind = kind, .name = record.name});
-    stats.received_bytes += given[id].received.value + record.swarm.wasted.value;
-    stats.wasted_bytes += given[id].wasted.value + record.swarm.wasted.value;
-    stats.served_bytes += record.swarm.served.value;
+    const std::size_t n = id.value - core::kFirstPeerSource;
+    const core::PeerProgressed swarm =
+        core::is_peer(id) && n < totals_.size() ? totals_[n] : core::PeerProgressed{};
+    stats.received_bytes += given[id].received.value + swarm.wasted.value;
+    stats.wasted_bytes += given[id].wasted.value + swarm.wasted.value;
+    stats.served_bytes += swarm.served.value;
     stats.banned = stats.banned || record.banned;
   }
 }

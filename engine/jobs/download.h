@@ -29,6 +29,9 @@
 
 namespace lanward::jobs {
 
+// Of origins that wait: the least there is, as zero means no limit.
+inline constexpr core::ByteRate kHeldRate{1};
+
 // Loop thread only.
 class Download final : private OriginControl::User {
  public:
@@ -103,6 +106,13 @@ class Download final : private OriginControl::User {
   // `error`. Every holder rests on the same digest: it is part of the content's id.
   void reject(Error error);
 
+  // The origins wait, or no longer: nothing comes from them, and nothing fails for that. Only while
+  // one file holds the content; others' downloads go on.
+  void hold_origins(bool hold) {
+    held_ = hold && holders_.size() == 1;
+    if (client_ != nullptr) limit_origins(origin_rate_);
+  }
+
   // A holder's priority has changed. Requests of a content that only background files want make way
   // for those of others.
   void priority_changed();
@@ -130,7 +140,6 @@ class Download final : private OriginControl::User {
   // never got that far the swarm tells.
   struct SourceRecord {
     std::string name;
-    core::PeerProgressed swarm;
     bool joined = false;
     bool banned = false;
     bool validated = false;  // its file is the one of which the validator was told
@@ -139,7 +148,10 @@ class Download final : private OriginControl::User {
   [[nodiscard]] bool is_foreground() const override;
   [[nodiscard]] bool is_asking() const override { return requests_in_flight_ > 0; }
   [[nodiscard]] core::ByteCount origin_bytes() const override;
-  void limit_origins(core::ByteRate rate) override { client_->set_rate_limit(rate); }
+  void limit_origins(core::ByteRate rate) override {
+    origin_rate_ = rate;
+    client_->set_rate_limit(held_ ? kHeldRate : rate);
+  }
 
   [[nodiscard]] ports::FactSink fact_sink();
   [[nodiscard]] ports::Task on_loop(ports::Task task);
@@ -152,6 +164,7 @@ class Download final : private OriginControl::User {
   void on_timer();
   void on_fact(const core::Event& event);
   void note(const core::Event& event);
+  void note_total(const core::PeerProgressed& total);
   [[nodiscard]] ports::OpenHints open_hints() const;
   [[nodiscard]] bool begin_anew(const core::Event& event);
   void offer(core::PieceIndex piece);
@@ -183,6 +196,8 @@ class Download final : private OriginControl::User {
   std::uint64_t cached_bytes_ = 0;
   std::uint32_t requests_in_flight_ = 0;
   bool background_ = false;
+  bool held_ = false;           // the origins wait
+  core::ByteRate origin_rate_;  // of the client, else
 
   std::unique_ptr<ports::Timer> timer_;
   std::unique_ptr<core::Scheduler> scheduler_;
@@ -190,6 +205,8 @@ class Download final : private OriginControl::User {
   std::unique_ptr<ports::SwarmMember> member_;
   std::shared_ptr<ports::ContentStore> store_;
   std::map<core::SourceId, SourceRecord> sources_;
+  // What the swarm last told of each peer, by number: told again and again while bytes come.
+  std::vector<core::PeerProgressed> totals_;
   std::vector<SourceStats> former_sources_;  // of earlier openings
   std::string last_headers_;
   std::string store_note_;

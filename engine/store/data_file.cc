@@ -126,9 +126,12 @@ void DataFile::forget_cached(std::uint64_t offset, std::uint64_t size) const {
                         POSIX_FADV_DONTNEED);
 }
 
-void DataFile::start_writeback() const {
-  // Only a hint: a failure to write back is reported by the next sync.
-  (void)::sync_file_range(fd_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+Result<void> DataFile::go_on_writing_back() const {
+  constexpr unsigned kHow = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE;
+  if (::sync_file_range(fd_.get(), 0, 0, kHow) == 0) return {};
+  // Where the call does not exist or is not allowed the next sync does it all.
+  if (errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EPERM) return {};
+  return failed("write back", path_);
 }
 
 Result<void> DataFile::sync_data() const {

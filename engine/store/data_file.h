@@ -50,8 +50,10 @@ class DataFile {
   // The next read of the range comes from the disk, as far as the kernel is willing.
   void forget_cached(std::uint64_t offset, std::uint64_t size) const;
 
-  // Starts writing dirty pages back, without waiting for them.
-  void start_writeback() const;
+  // Starts writing dirty pages back, once those of the last time are on disk: with all of a fast
+  // download in the queue of the disk, whoever else has something to write waits long.
+  // An error tells of lost pages, once, as that of a sync does.
+  [[nodiscard]] Result<void> go_on_writing_back() const;
   // fdatasync: the bytes can be read after a power loss.
   [[nodiscard]] Result<void> sync_data() const;
   // fsync: also the times of the file.

@@ -273,24 +273,18 @@ void DiskContent::abandon() {
 
 bool DiskContent::flush_due() {
   const std::lock_guard flush(flush_mutex_);
-  std::shared_ptr<DataFile> open_file;
-  bool start = false;
   bool sync_due = false;
   bool commit = false;
   {
     const std::lock_guard lock(mutex_);
     if (file_ == nullptr || retired_) return false;
-    open_file = file_;
     commit = row_dirty_;
-    start = unstarted_bytes_ >= kWritebackBytes;
-    if (start) unstarted_bytes_ = 0;
     const auto dirty_for = std::chrono::steady_clock::now() - dirty_since_;
     sync_due = unsynced_bytes_ >= kSyncBytes ||
                (unsynced_bytes_ > 0 && dirty_for >= shared_->sync_interval);
   }
   // A commit that fails stays due; what it would have told is found out again by hashing.
   if (commit) (void)save_row(false, Index::Commit::fast);
-  if (start) open_file->start_writeback();
   if (sync_due) {
     const Result<void> synced = sync_file(false);
     if (!synced && file() != nullptr) fail_store(synced.error());  // else it was just abandoned
@@ -298,6 +292,29 @@ bool DiskContent::flush_due() {
   }
   const std::lock_guard lock(mutex_);
   return unsynced_bytes_ > 0 || row_dirty_;
+}
+
+std::uint64_t DiskContent::writeback_step() const {
+  return std::clamp(content_.layout.size().value / 4, kWritebackBytesLeast, kWritebackBytes);
+}
+
+void DiskContent::write_back() {
+  const std::lock_guard flush(flush_mutex_);
+  std::shared_ptr<DataFile> open_file;
+  {
+    const std::lock_guard lock(mutex_);
+    if (file_ == nullptr || retired_ || dropped_ || unstarted_bytes_ < writeback_step()) return;
+    unstarted_bytes_ = 0;
+    open_file = file_;
+  }
+  const Result<void> begun = open_file->go_on_writing_back();
+  if (begun) return;
+  {
+    const std::lock_guard lock(mutex_);
+    sync_failed_ = true;  // the kernel has told of it: no later sync will
+    row_dirty_ = true;
+  }
+  if (file() != nullptr) fail_store(begun.error());
 }
 
 Result<void> DiskContent::record() {

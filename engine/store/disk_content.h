@@ -70,8 +70,10 @@ class DiskContent final : public ports::ContentStore,
   [[nodiscard]] Result<void> close();
   // stop_writing(), closes the file; nothing more is recorded. Blocks.
   void abandon();
-  // Does what is due: write-back, sync, commit. Returns whether something is left to do later.
+  // Does what is due: sync, commit. Returns whether something is left to do later.
   bool flush_due();
+  // Starts to write back what is due. May wait for what was started before.
+  void write_back();
   // Saves the row now: what is written from here on is found after a crash. A working directory
   // without an index waits for the first commit; what is not recorded is found by hashing.
   [[nodiscard]] Result<void> record();
@@ -145,6 +147,8 @@ class DiskContent final : public ports::ContentStore,
   // REQUIRES: flush_mutex_ is held, mutex_ is not.
   [[nodiscard]] Result<void> sync_file(bool with_times);
   [[nodiscard]] Result<void> save_row(bool clean, Index::Commit commit);
+  // Dirty bytes after which write-back is due.
+  [[nodiscard]] std::uint64_t writeback_step() const;
 
   const std::shared_ptr<Shared> shared_;
   const core::Content content_;

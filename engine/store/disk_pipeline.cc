@@ -89,6 +89,7 @@ void DiskContent::finish_batches(std::vector<Batch> batches, const Result<void>&
   std::vector<ports::MoveFunction<void(Result<void>)>> dones;
   std::vector<Answer> answers;
   std::size_t count = 0;
+  bool write_back = false;
   Result<void> outcome;
   {
     const std::lock_guard lock(mutex_);
@@ -109,12 +110,14 @@ void DiskContent::finish_batches(std::vector<Batch> batches, const Result<void>&
         }
       }
     }
+    write_back = unstarted_bytes_ >= writeback_step();
   }
   batches.clear();  // The buffers go back before anything else: somebody may wait for them.
   for (auto& done : dones) done(outcome);
   give(answers);
   for (CompletePiece& piece : complete) decide(std::move(piece));
   shared_->flusher.poke();
+  if (write_back) shared_->flusher.hurry();
   release_pending(count);
 }
 

@@ -125,7 +125,8 @@ DiskStore::DiskStore(DiskStoreOptions options, std::shared_ptr<Shared> shared,
       service_(std::make_unique<WorkerPool>(kServiceThreads)) {
   shared_->make_room = [this] { return keeper_->make_room(); };
   shared_->report_trouble = [this](const Error& error) { keeper_->report(error); };
-  shared_->flusher.start(options_.commit_interval, [this] { return flush_contents(); });
+  shared_->flusher.start(
+      options_.commit_interval, [this] { return flush_contents(); }, [this] { write_back(); });
 }
 
 DiskStore::~DiskStore() {
@@ -142,6 +143,10 @@ DiskStore::~DiskStore() {
   shared_->report_trouble = [](const Error&) {};
   (void)keeper_->references().save(*shared_->index);
   shared_->index.reset();
+}
+
+void DiskStore::prepare() {
+  service_->post([shared = shared_] { shared->workers.post([] {}); });
 }
 
 void DiskStore::start_keeping() {
@@ -535,6 +540,10 @@ Result<void> DiskStore::erase(const core::Digest& id) {
 Error DiskStore::in_use_error(const core::Digest& id) const {
   return {ErrorCode::in_use,
           "the content " + data_path(options_.directory, id) + " is in use by another transfer"};
+}
+
+void DiskStore::write_back() {
+  for (const auto& content : shared_->registry.open_contents()) content->write_back();
 }
 
 bool DiskStore::flush_contents() {

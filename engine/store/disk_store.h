@@ -86,6 +86,8 @@ class DiskStore final : public ports::PieceStore {
   void purge(const std::shared_ptr<ports::ContentStore>& content, Done done) override;
   void forget(const core::Digest& id, Done done) override;
 
+  // Makes the threads beforehand that the first content would wait for.
+  void prepare();
   // Every job has told its references: from now on the cache is kept within its policy in the
   // background.
   void start_keeping();
@@ -135,6 +137,7 @@ class DiskStore final : public ports::PieceStore {
   // another transfer has it.
   void with_name(const core::Digest& id, ports::MoveFunction<void(bool)> use);
   [[nodiscard]] bool flush_contents();
+  void write_back();
 
   const DiskStoreOptions options_;
   const std::shared_ptr<Shared> shared_;

@@ -32,8 +32,12 @@ inline constexpr std::size_t kBytesPerWrite = 64 * core::kKiB;
 inline constexpr std::size_t kRecentLeavesMax = 16384;
 
 // Dirty bytes after which write-back of a data file is started, so that a later sync has little
-// left to do.
-inline constexpr std::uint64_t kWritebackBytes = 16 * core::kMiB;
+// left to do. As much is in the queue of the disk at a time: what the journal of jobs has to write
+// waits behind it, 4 ms at 1 GB/s.
+inline constexpr std::uint64_t kWritebackBytes = 4 * core::kMiB;
+// Of a shorter file a quarter, as soon as it is this much: the sync before its delivery is most of
+// what is left to wait for then.
+inline constexpr std::uint64_t kWritebackBytesLeast = 256 * core::kKiB;
 // Dirty bytes after which a data file is synced even before its interval has passed.
 inline constexpr std::uint64_t kSyncBytes = 256 * core::kMiB;
 inline constexpr std::chrono::milliseconds kCommitInterval{100};

@@ -41,6 +41,7 @@ struct State {
 };
 
 std::atomic<bool> g_on{false};
+std::atomic<bool> g_write_back_fails{false};
 State& state() {
   static State s;
   return s;
@@ -167,6 +168,8 @@ std::uint64_t end_faults() {
   return s.calls;
 }
 
+void fail_write_back(bool fails) { g_write_back_fails = fails; }
+
 void lose_unsynced(std::uint64_t seed) {
   State& s = state();
   const std::lock_guard lock(s.mutex);
@@ -214,5 +217,10 @@ ssize_t pwrite64(int fd, const void* bytes, size_t size, off_t offset) {
 }
 int fsync(int fd) { return lanward::test::sync(fd, SYS_fsync); }
 int fdatasync(int fd) { return lanward::test::sync(fd, SYS_fdatasync); }
+int sync_file_range(int, off64_t, off64_t, unsigned) {
+  if (!lanward::test::g_write_back_fails) return 0;  // a hint, as far as it works
+  errno = EIO;
+  return -1;
+}
 
 }  // extern "C"

@@ -19,6 +19,8 @@ enum class FaultKind : std::uint8_t {
 void begin_faults(const std::string& directory, FaultKind kind, std::uint64_t at);
 // How many calls there were.
 std::uint64_t end_faults();
+// From now on write-back fails as the kernel tells it: EIO.
+void fail_write_back(bool fails);
 // What was written and not synced is lost, or part of it: of every write one block or another is
 // there and the rest is as it was, as `seed` says. Of files that still have their name.
 void lose_unsynced(std::uint64_t seed);

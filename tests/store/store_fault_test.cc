@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/store/limits.h"
 #include "tests/store/fault_files.h"
 #include "tests/store/store_fixture.h"
 
@@ -134,6 +135,23 @@ TEST_P(StoreFault, WhateverFailsNothingFalseIsSaid) {
   }
   std::printf("%llu calls, %llu runs\n", static_cast<unsigned long long>(calls),
               static_cast<unsigned long long>(runs));
+}
+
+// The kernel tells once that pages were lost: whoever hears it must not go on.
+TEST_F(DiskStoreTest, AWriteBackThatFailsFailsTheContent) {
+  constexpr std::uint32_t kTwice = 2 * store::kWritebackBytes / kTestPiece;
+  sync_interval_ = std::chrono::hours{1};  // no sync finds it out
+  const TestFile file = make_file(kTwice * kTestPiece, kTestPiece, 3);
+  fail_write_back(true);
+  auto opened = store::DiskStore::open(options());
+  ASSERT_TRUE(opened);
+  store_ = std::move(*opened);
+  const Store content = open(file);
+  (void)send(content, file, 0, kTwice);
+  EXPECT_TRUE(record_.wait([&] { return !record_.errors.empty(); }));
+  fail_write_back(false);
+  EXPECT_EQ(record_.errors.front().code, ErrorCode::disk_io);
+  store_.reset();
 }
 
 std::string name_of(const testing::TestParamInfo<FaultKind>& kind) {

@@ -307,8 +307,14 @@ void Job::suspend(Done done) {
 }
 
 void Job::cancel(Done done) {
+  // While it is recorded nothing more comes from origins: what was cancelled is not worth the disk
+  // and the processors, and the record has them for itself. A record that fails changes nothing.
+  const auto hold = [this](bool held) {
+    for (File& file : files_) file.transfer->hold_origins(held);
+  };
   call({.what = JobCall::cancel,
-        .prepare = [](ports::JobRecord& draft) -> Result<void> {
+        .prepare = [hold](ports::JobRecord& draft) -> Result<void> {
+          hold(true);
           draft.state = JobState::cancelled;
           draft.purged = false;
           return {};
@@ -321,7 +327,11 @@ void Job::cancel(Done done) {
               sweep();
               update();
             },
-        .done = std::move(done)});
+        .done =
+            [hold, done = std::move(done)](Result<void> result) mutable {
+              if (!result) hold(false);
+              done(std::move(result));
+            }});
 }
 
 void Job::change(const JobChange& change, Done done) {

@@ -344,6 +344,10 @@ void Transfer::leave(Step after, bool purge, ports::Task done) {
   });
 }
 
+void Transfer::hold_origins(bool hold) {
+  if (download_ != nullptr) download_->hold_origins(hold);
+}
+
 void Transfer::stop(ports::Task done) { end(false, std::move(done)); }
 
 void Transfer::end(bool purge, ports::Task done) {

@@ -71,7 +71,10 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   // Ends every use of the ports and becomes idle again (delivered stays delivered). From any phase;
   // `done` is called when it is so, possibly at once.
   void stop(ports::Task done);
-  // The same, and removes what the cache has of the content unless another job refers to it.
+  // Lets the origins wait, or no longer, unless another file takes part in the download.
+  void hold_origins(bool hold);
+  // The same as stop(), and removes what the cache has of the content unless another job refers to
+  // it.
   void purge(ports::Task done);
   // Of a file whose delivery is recorded: the cache has only kept it until then.
   void forget_delivered(ports::Task done);

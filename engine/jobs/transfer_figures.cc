@@ -74,6 +74,10 @@ FileStatus Transfer::status() const {
   if (download_ != nullptr) status.verified_bytes = download_->verified_bytes(wanted_);
   const std::string where = download_ != nullptr ? download_->store_note() : store_note_;
   if (!where.empty()) status.note += (status.note.empty() ? "" : "; ") + where;
+  if (spec_.use_peers && spec_.manifest && ports_.swarm != nullptr) {
+    const std::string trouble = ports_.swarm->trouble();
+    if (!trouble.empty()) status.note += (status.note.empty() ? "" : "; ") + trouble;
+  }
   // Pieces reach beyond the ranges.
   status.verified_bytes =
       status.transferred ? status.total_bytes : std::min(status.verified_bytes, status.total_bytes);

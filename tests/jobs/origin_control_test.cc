@@ -60,6 +60,56 @@ TEST(Bandwidth, DownloadsShareALimitAndTheLastHasItAlone) {
   EXPECT_EQ(rates(world), (std::vector<std::uint64_t>{kMega}));
 }
 
+TEST(Bandwidth, OriginsWaitWhileACancelIsBeingRecorded) {
+  JobWorld world;
+  const JobId id = world.start_job(1, "/d/1");
+  world.journal.hold = true;
+  const Answer cancelled = world.call(id, &Job::cancel);
+  world.loop.run();
+  EXPECT_EQ(rates(world), (std::vector<std::uint64_t>{kHeldRate.value}));
+  EXPECT_FALSE(cancelled.is_there());
+  world.journal.hold = false;
+  world.journal.release();
+  world.loop.run();
+  EXPECT_TRUE(cancelled.ok());
+  EXPECT_TRUE(world.origins.open.empty());
+}
+
+TEST(Bandwidth, ACancelThatCannotBeRecordedLeavesTheLimitAsItWas) {
+  JobWorld world(limited({.total_bytes_per_s = kMega}));
+  const JobId id = world.start_job(1, "/d/1");
+  world.journal.hold = true;
+  const Answer cancelled = world.call(id, &Job::cancel);
+  world.loop.run();
+  ASSERT_EQ(rates(world), (std::vector<std::uint64_t>{kHeldRate.value}));
+  world.journal.error = Error{ErrorCode::disk_full, "no space"};
+  world.journal.release();
+  world.loop.run();
+  EXPECT_EQ(cancelled.error(), ErrorCode::disk_full);
+  EXPECT_EQ(rates(world), (std::vector<std::uint64_t>{kMega}));
+  EXPECT_EQ(world.state(id), JobState::transferring);
+  world.journal.error.reset();
+  world.journal.hold = false;
+  world.serve_all();
+  EXPECT_EQ(world.state(id), JobState::transferred);
+}
+
+TEST(Bandwidth, OriginsDoNotWaitForACancelWhenAnotherJobWantsTheContent) {
+  JobWorld world;
+  const JobId first = world.start_job(1, "/d/1");
+  const JobId second = world.start_job(1, "/d/2");
+  world.journal.hold = true;
+  const Answer cancelled = world.call(first, &Job::cancel);
+  world.loop.run();
+  for (const std::uint64_t rate : rates(world)) EXPECT_EQ(rate, 0U);
+  world.journal.hold = false;
+  world.journal.release();
+  world.loop.run();
+  EXPECT_TRUE(cancelled.ok());
+  world.serve_all();
+  EXPECT_EQ(world.state(second), JobState::transferred);
+}
+
 TEST(Bandwidth, TheForegroundGoesFirstAndPrioritiesMayChange) {
   JobWorld world(limited({.total_bytes_per_s = kMega}));
   world.start_job(1, "/d/1");

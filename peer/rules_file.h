@@ -1,11 +1,9 @@
-// The rules of peers on the disk, and as libtorrent takes them.
+// The rules of peers on the disk.
 #pragma once
 
 #include <string>
 
 #include <lanward/error.h>
-
-#include <libtorrent/ip_filter.hpp>
 
 #include "engine/core/peer_rules.h"
 
@@ -16,8 +14,5 @@ namespace lanward::peer {
 [[nodiscard]] Result<core::PeerRules> read_peer_rules(const std::string& path);
 // Errors: destination.
 [[nodiscard]] Result<void> write_peer_rules(const std::string& path, const core::PeerRules& rules);
-
-// Blocks the addresses for which core::peer_fault() says why.
-[[nodiscard]] lt::ip_filter to_filter(const core::PeerRules& rules);
 
 }  // namespace lanward::peer

@@ -23,6 +23,7 @@
 #include "peer/gate.h"
 #include "peer/group_file.h"
 #include "peer/network_thread.h"
+#include "peer/peer_filter.h"
 #include "peer/rules_file.h"
 #include "peer/session_settings.h"
 #include "peer/tcp_nodelay.h"

@@ -5,7 +5,12 @@
 namespace lanward::peer {
 namespace {
 
-thread_local PutOffTlsRoots* putting_off = nullptr;
+PutOffTlsRoots*& own_place() {
+  thread_local PutOffTlsRoots* putting_off = nullptr;
+  return putting_off;
+}
+
+PutOffPlace place = &own_place;
 
 // OpenSSL's own.
 using SetPathsFn = int (*)(ssl_ctx_st*);
@@ -22,9 +27,13 @@ int set_paths(ssl_ctx_st* context) {
 
 }  // namespace
 
-PutOffTlsRoots::PutOffTlsRoots() { putting_off = this; }
+PutOffTlsRoots::PutOffTlsRoots() { place() = this; }
 
-PutOffTlsRoots::~PutOffTlsRoots() { putting_off = nullptr; }
+PutOffTlsRoots::~PutOffTlsRoots() { place() = nullptr; }
+
+PutOffPlace put_off_place() { return place; }
+
+void use_put_off_place(PutOffPlace of_program) { place = of_program; }
 
 void load_tls_roots(ssl_ctx_st* context) {
   if (context != nullptr) (void)set_paths(context);
@@ -34,7 +43,7 @@ void load_tls_roots(ssl_ctx_st* context) {
 
 extern "C" __attribute__((visibility("default"))) int SSL_CTX_set_default_verify_paths(
     ssl_ctx_st* context) {
-  using lanward::peer::putting_off;
+  lanward::peer::PutOffTlsRoots* const putting_off = lanward::peer::put_off_place()();
   if (putting_off == nullptr || putting_off->context() != nullptr) {
     return lanward::peer::set_paths(context);
   }

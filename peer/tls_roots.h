@@ -27,6 +27,12 @@ class PutOffTlsRoots {
   ssl_ctx_st* context_ = nullptr;
 };
 
+// Whom the hook of this program asks, on the calling thread: whoever puts it off; null if nobody.
+// A module that has a copy of this file asks with the hook of the program that has loaded it.
+using PutOffPlace = PutOffTlsRoots*& (*)();
+[[nodiscard]] PutOffPlace put_off_place();
+void use_put_off_place(PutOffPlace place);
+
 // Reads them now. Null: does nothing.
 void load_tls_roots(ssl_ctx_st* context);
 

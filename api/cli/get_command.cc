@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -23,6 +24,9 @@ using Clock = std::chrono::steady_clock;
 // The job's state is looked at at least this often even if nobody nudges.
 constexpr std::chrono::milliseconds kLookInterval{1000};
 
+// The engine records nothing in its first tenth of a second; what is over before it never records.
+constexpr std::chrono::milliseconds kNothingRecorded{50};
+
 // Of the engine; the display name is for listings only.
 constexpr std::size_t kDisplayNameMax = 256;
 
@@ -39,7 +43,7 @@ class Get {
     if (outcome) outcome = deliver();
     if (!outcome) return end_failed(outcome.error());
     if (options_.share) share();
-    close();
+    if (!let_go()) close();
     remove_working_directory();
     return ExitCode::done;
   }
@@ -75,13 +79,14 @@ class Get {
     options.progress_interval = reporter_.interval();
     apply(options_.origin, options);
     apply(options_.peer_options, options);
+    // Whoever names a port, a group or rules is to hear at once what is wrong with them.
+    options.peers_on_demand = options.listen.empty() && options.group_file.empty() &&
+                              options.peer_rules_file.empty() && !options_.share;
+    options.on_listening = [this](std::uint16_t) { waiter_.nudge(); };
     auto engine = Engine::open(options);
     if (!engine) return tl::unexpected(engine.error());
     engine_ = *std::move(engine);
-    if (const auto port = engine_->listen_port()) {
-      endpoint_ = endpoint_of(options_.listen, *port, group_id(options_.peer_options));
-      reporter_.listening(endpoint_);
-    }
+    report_listening();
     auto job = engine_->create_job(options_.source.substr(0, kDisplayNameMax),
                                    [this](const JobEvent& event) { mailbox_.put(event); });
     if (!job) return tl::unexpected(job.error());
@@ -101,11 +106,14 @@ class Get {
       const auto wait = std::min<Clock::duration>(kLookInterval, next_report - Clock::now());
       const auto woken = waiter_.wait(std::chrono::ceil<std::chrono::milliseconds>(wait));
       if (woken == Waiter::Woken::signal) return cancelled();
-      report_states();
-      const auto state = job_->state();
+      report_listening();
+      // What the engine has just told it need not be asked for: each call waits for its thread.
+      const auto told = report_states();
+      if (told == JobState::transferred) return {};
+      const auto state = told ? Result<JobState>(*told) : job_->state();
       if (!state) return tl::unexpected(state.error());
       if (*state == JobState::transferred) return {};
-      report_notes(statuses());
+      if (!told || *state == JobState::error) report_notes(statuses());
       if (*state == JobState::error) return tl::unexpected(cause());
       if (*state == JobState::cancelled) return fail(ErrorCode::cancelled, "the job was cancelled");
       if (Clock::now() < next_report) continue;
@@ -114,8 +122,22 @@ class Get {
     }
   }
 
-  void report_states() {
-    for (const StateChange& change : mailbox_.take()) reporter_.state(change.state, change.error);
+  void report_listening() {
+    if (endpoint_.port != 0) return;
+    const auto port = engine_->listen_port();
+    if (!port) return;
+    endpoint_ = endpoint_of(options_.listen, *port, group_id(options_.peer_options));
+    reporter_.listening(endpoint_);
+  }
+
+  // The latest one; nothing if none is new.
+  std::optional<JobState> report_states() {
+    std::optional<JobState> latest;
+    for (const StateChange& change : mailbox_.take()) {
+      reporter_.state(change.state, change.error);
+      latest = change.state;
+    }
+    return latest;
   }
 
   void report_notes(const std::vector<FileStatus>& files) {
@@ -139,6 +161,7 @@ class Get {
   Result<void> deliver() {
     auto done = job_->complete();
     report_states();
+    if (!reporter_.wants_summary()) return done;
     std::vector<FileStatus> files = statuses();
     report_notes(files);
     if (!done) return done;
@@ -187,6 +210,20 @@ class Get {
     const auto error = job_->error();
     if (error && *error) return **error;
     return {ErrorCode::internal, "the job failed without a cause: please report it"};
+  }
+
+  // After a delivery into nothing but its destination an engine without peers has nothing left to
+  // do or to lose: it is left to the end of the process, which is quicker than its threads one by
+  // one. Not if it may be writing to the working directory.
+  bool let_go() {
+    if (!working_ || options_.share || engine_->listen_port()) return false;
+    if (Clock::now() - begun_ > kNothingRecorded) return false;
+    engine_->close();
+    job_.reset();
+    static std::optional<Engine> left;
+    left = std::move(engine_);
+    engine_.reset();
+    return true;
   }
 
   void close() {

@@ -200,6 +200,7 @@ class QuietReporter final : public Reporter {
   void state(JobState, const std::optional<Error>&) override {}
   void note(const FileStatus&) override {}
   void progress(const Progress&, JobState) override {}
+  bool wants_summary() const override { return false; }
   void delivered(const Summary&) override {}
   void sharing(const Endpoint&, const Share&) override {}
   void share_ended(const std::vector<SourceStats>&) override {}

@@ -42,6 +42,8 @@ class Reporter {
   virtual void state(JobState state, const std::optional<Error>& error) = 0;
   virtual void note(const FileStatus& file) = 0;
   virtual void progress(const Progress& progress, JobState state) = 0;
+  // False: delivered() is not called, so nothing need be asked for it.
+  [[nodiscard]] virtual bool wants_summary() const { return true; }
   virtual void delivered(const Summary& summary) = 0;
   virtual void sharing(const Endpoint& endpoint, const Share& share) = 0;
   virtual void share_ended(const std::vector<SourceStats>& sources) = 0;

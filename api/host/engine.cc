@@ -181,19 +181,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                : Result<void>();
   });
   impl->peers_enabled_ = options.peers_enabled;
-  if (options.peers_enabled && options.run_jobs) {
-    auto swarm = peer::LibtorrentSwarm::create({.listen = options.listen,
-                                                .local_discovery = options.local_discovery,
-                                                .beacon = options.local_discovery,
-                                                .loop = impl->loop_.get(),
-                                                .group_file = options.group_file,
-                                                .rules_file = rules_file_of(options),
-                                                .limits = limits_of(options.peer_limits),
-                                                .sha256 = &store::sha256});
-    if (!swarm) return tl::unexpected(swarm.error());
-    impl->listen_port_ = (*swarm)->listen_port();
-    impl->swarm_ = std::move(*swarm);
-  }
+  if (auto opened = impl->open_swarm(options); !opened) return tl::unexpected(opened.error());
   impl->engine_ = std::make_unique<jobs::Engine>(jobs::Ports{.loop = *impl->loop_,
                                                              .origins = *impl->origins_,
                                                              .store = *impl->store_,
@@ -204,11 +192,37 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                                                              .metalink = &cdn::parse_metalink},
                                                  settings_of(options), random_seed());
   impl->loop_->post([engine = impl->engine_.get(), records = std::move(records), disk,
-                     keep = options.keep_delivered]() mutable {
+                     keep = options.keep_delivered, run = options.run_jobs]() mutable {
+    if (run) disk->prepare();
     engine->restore(std::move(records));
     if (keep) disk->start_keeping();
   });
   return impl;
+}
+
+Result<void> EngineImpl::open_swarm(const EngineOptions& options) {
+  if (!options.peers_enabled || !options.run_jobs) return {};
+  auto start = [settings = peer::SwarmOptions{.listen = options.listen,
+                                              .local_discovery = options.local_discovery,
+                                              .beacon = options.local_discovery,
+                                              .loop = loop_.get(),
+                                              .group_file = options.group_file,
+                                              .rules_file = rules_file_of(options),
+                                              .limits = limits_of(options.peer_limits),
+                                              .sha256 = &store::sha256}] {
+    return start_peers(settings);
+  };
+  if (options.peers_on_demand) {
+    auto late = std::make_unique<LateSwarm>(std::move(start), options.on_listening, *loop_);
+    late_swarm_ = late.get();
+    swarm_ = std::move(late);
+    return {};
+  }
+  auto running = start();
+  if (!running) return tl::unexpected(running.error());
+  listen_port_ = running->port;
+  swarm_ = std::move(running->swarm);
+  return {};
 }
 
 EngineImpl::~EngineImpl() {

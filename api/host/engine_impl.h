@@ -16,6 +16,7 @@
 
 #include "api/host/asio_loop.h"
 #include "api/host/cache_impl.h"
+#include "api/host/late_swarm.h"
 #include "engine/jobs/engine.h"
 #include "engine/ports/content_store.h"
 #include "engine/ports/origin.h"
@@ -34,7 +35,9 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   [[nodiscard]] std::vector<JobId> jobs(bool final_too);
   [[nodiscard]] Result<std::vector<JobStatus>> list(bool final_too);
   [[nodiscard]] Result<SharingStatus> sharing();
-  [[nodiscard]] std::optional<std::uint16_t> listen_port() const { return listen_port_; }
+  [[nodiscard]] std::optional<std::uint16_t> listen_port() const {
+    return late_swarm_ != nullptr ? late_swarm_->listen_port() : listen_port_;
+  }
   [[nodiscard]] const std::shared_ptr<CacheImpl>& cache() const { return cache_; }
   [[nodiscard]] bool peers_enabled() const { return peers_enabled_; }
   void close();
@@ -54,6 +57,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
 
  private:
   EngineImpl() = default;
+  [[nodiscard]] Result<void> open_swarm(const EngineOptions& options);
 
   // Runs `f(done)` on the loop and waits until `done` was called with the result.
   template <class T>
@@ -89,6 +93,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   std::shared_ptr<CacheImpl> cache_;  // of the store; handles of callers may outlive it
   std::unique_ptr<ports::OriginSource> origins_;
   std::unique_ptr<ports::Swarm> swarm_;
+  LateSwarm* late_swarm_ = nullptr;  // swarm_, if it starts on demand
   std::unique_ptr<jobs::Engine> engine_;
   std::optional<std::uint16_t> listen_port_;
   bool peers_enabled_ = false;

@@ -13,6 +13,9 @@ namespace {
 
 // How often an idle lane looks for requests that would end late.
 constexpr Duration kBalanceInterval = std::chrono::milliseconds{100};
+// A file up to this length is one request, as long as nothing is in doubt: to connect for more
+// takes as long as to wait for it.
+constexpr ByteCount kOneRequestBytes{kMiB};
 // Who has brought nothing for so long is no help.
 constexpr Duration kHelpFreshness = std::chrono::seconds{2};
 
@@ -129,6 +132,10 @@ std::uint32_t Puller::length(Mode mode, const OriginBook::Origin& origin, Instan
       mode == Mode::lease ? static_cast<std::uint32_t>(roster_.pullers().size()) : 1U;
   const PieceSet& candidates = mode == Mode::solo ? board_.open() : board_.free();
   const std::uint32_t piece = layout_.piece_bytes();
+  if (mode == Mode::alone && candidates.full() && layout_.size() <= kOneRequestBytes &&
+      !origins_.several() && origin.failures == 0) {
+    return layout_.piece_count();
+  }
   std::uint64_t n = candidates.count() / (policy_.range_guide * lanes(mode) * pullers);
   if (origins_.serving().size() > 1) {
     // Each by its own rate, so that all end together.

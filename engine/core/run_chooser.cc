@@ -75,6 +75,7 @@ PieceSpan RunChooser::from_front(PieceIndex begin, std::uint32_t length,
 // Own chunks from the front, in long runs; in those of others from the back, out of their way.
 PieceSpan RunChooser::choose(std::uint32_t length) const {
   const PieceSet& free = board_.free();
+  if (free.full() && length >= layout_.piece_count()) return from_front({}, length, free);
   for (std::size_t i = 0; i < chunk_order_.size(); ++i) {
     const PieceIndex first{chunk_order_[i] * chunk_pieces_};
     const auto begin = free.next(first);

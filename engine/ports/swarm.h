@@ -52,6 +52,8 @@ class Swarm {
   virtual ~Swarm() = default;
   [[nodiscard]] virtual std::unique_ptr<SwarmMember> join(const SwarmRequest& request,
                                                           FactSink facts) = 0;
+  // Why nobody has peers, for the user to read; empty while there is no cause. Loop thread only.
+  [[nodiscard]] virtual std::string trouble() const { return {}; }
 };
 
 }  // namespace lanward::ports

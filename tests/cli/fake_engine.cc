@@ -89,6 +89,10 @@ Engine::~Engine() {
   if (impl_) fake_engine().closed = true;
 }
 
+void Engine::close() {
+  if (impl_) fake_engine().closed = true;
+}
+
 Result<Engine> Engine::open(const EngineOptions& options) {
   fake_engine().opened = options;
   if (fake_engine().open_error) return tl::unexpected(*fake_engine().open_error);

@@ -69,6 +69,14 @@ class Installed(LanwardTest):
     def test_the_command_runs_from_where_it_was_installed(self):
         self.assertIn("0.", run(self.prefix / "bin" / "lanward", "--version"))
 
+    def test_the_installed_command_accepts_peers(self):
+        published = self.publish(self.start_origin(), MIB)
+        output = self.root / "copy.img"
+        told = run(self.prefix / "bin" / "lanward", "get", "--json", "--listen", "127.0.0.1:0",
+                   published.url, "-o", output)
+        self.assertIn('"event":"listening"', told)
+        self.assertEqual(output.read_bytes(), published.path.read_bytes())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -21,7 +21,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kPiece = 256 * 1024;
+// A file of four is longer than what one request asks for at once.
+constexpr std::uint32_t kPiece = 512 * 1024;
 constexpr std::uint32_t kPieces = 4;
 const std::string kUrl = "http://cdn/file";
 constexpr core::SourceId kPeer{core::kFirstPeerSource};

@@ -25,7 +25,8 @@
 
 namespace lanward::jobs {
 
-inline constexpr std::uint32_t kPiece = 256 * 1024;
+// A file of four is longer than what one request asks for at once.
+inline constexpr std::uint32_t kPiece = 512 * 1024;
 inline constexpr std::uint32_t kPieces = 4;
 inline constexpr std::uint64_t kFileBytes = std::uint64_t{kPieces} * kPiece;
 

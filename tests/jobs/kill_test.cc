@@ -38,7 +38,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint32_t kPieceBytes = 64 * 1024;
+// A file of four is longer than what one request asks for at once.
+constexpr std::uint32_t kPieceBytes = 512 * 1024;
 // More steps than any call takes: one that takes more never ends.
 constexpr int kStepsMax = 500;
 constexpr std::chrono::seconds kPatience{30};

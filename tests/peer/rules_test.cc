@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <deque>
 
+#include "peer/peer_filter.h"
 #include "peer/rules_file.h"
 #include "tests/peer/fixture.h"
 #include "tests/support/temporary_directory.h"

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,7 +49,12 @@ struct EngineOptions {
   // ADDRESS:PORT the engine accepts peers on; port 0: any free port. Empty: 0.0.0.0:0.
   // "[ADDRESS]:PORT" for IPv6.
   std::string listen = {};
-  bool peers_enabled = true;    // false: no socket is opened for peers at all
+  bool peers_enabled = true;  // false: no socket is opened for peers at all
+  // Accept peers only from the first file with a manifest on. open() is quicker by some
+  // milliseconds then, and does not tell when peers cannot be accepted: notes of files do.
+  bool peers_on_demand = false;
+  // With peers_on_demand: called once, on a thread of the engine, when there is a listen_port().
+  std::function<void(std::uint16_t)> on_listening = {};
   bool local_discovery = true;  // find peers by multicast on the local network
   // File of the group whose members alone are peers (lanward/group.h); it is read again whenever it
   // changes. Empty: everybody on the network may be a peer.
@@ -111,7 +118,8 @@ class Engine {
   // What is offered from the cache; see shared_contents_max. Errors: invalid_state.
   [[nodiscard]] Result<SharingStatus> sharing() const;
 
-  // Port on which peers are accepted; nothing when peers are disabled.
+  // Port on which peers are accepted; nothing when peers are disabled, or not yet with
+  // peers_on_demand.
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const;
 
   // The cache of this engine; its calls answer invalid_state once the engine is closed.

@@ -426,7 +426,8 @@ void Download::deliver(const Holder& holder, Handover handover,
         {.destination = std::move(handover.destination),
          .how = how,
          .parts = std::move(handover.parts),
-         .ticket = std::move(handover.ticket)},
+         .ticket = std::move(handover.ticket),
+         .owner = handover.owner},
         [&loop = ports_.loop, life = std::weak_ptr<char>(life_),
          delivered = std::move(delivered)](Result<void> result) mutable {
           loop.post([life, result = std::move(result), delivered = std::move(delivered)]() mutable {

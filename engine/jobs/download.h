@@ -98,6 +98,7 @@ class Download final : private OriginControl::User {
     bool give = false;   // the cache need not keep it
     bool share = false;  // but go on serving it
     std::shared_ptr<ports::DeliveryTicket> ticket;
+    std::optional<std::uint32_t> owner;  // as in DeliveryOrder
   };
   void deliver(const Holder& holder, Handover handover,
                ports::MoveFunction<void(Result<void>)> done);

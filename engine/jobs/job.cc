@@ -238,6 +238,8 @@ void Job::add_files(std::vector<FileSpec> files, Done done) {
 void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
   const core::Seed seed{core::mix64(seed_.value + files_.size() + 1)};
   spec.job = id();
+  // Root runs jobs of others; for anybody else there is one user only.
+  if (settings_.user_id == 0 && owner_uid() != 0) spec.owner = owner_uid();
   auto transfer = std::make_unique<Transfer>(ports_, settings_, context_.origins, context_.contents,
                                              std::move(spec), seed, [this] { update(); });
   transfer->set_foreground(record_.properties.priority == Priority::foreground);

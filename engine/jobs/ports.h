@@ -67,6 +67,7 @@ struct FetchSettings {
 // One file of a job, after the caller's strings have been checked and local documents read.
 struct FileSpec {
   JobId job = {};                      // that has the file
+  std::optional<std::uint32_t> owner;  // of the job, if root runs it for somebody
   std::string source;                  // as the caller named it
   std::vector<core::OriginSpec> urls;  // ties in order of preference; may be empty with a manifest
   std::string destination;  // absolute; ends with '/' when the manifest is to name the file

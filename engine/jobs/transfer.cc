@@ -461,7 +461,8 @@ void Transfer::deliver_now() {
                       .parts = parts_,
                       .give = !settings_.keep_delivered,
                       .share = spec_.share_after_complete,
-                      .ticket = ticket_},
+                      .ticket = ticket_,
+                      .owner = spec_.owner},
                      std::move(delivered));
 }
 

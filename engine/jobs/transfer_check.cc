@@ -121,6 +121,7 @@ void Transfer::expand(const core::Metalink& metalink) {
 void Transfer::replace(FileSpec spec, const FetchSettings& how) {
   const bool started = step_ == Step::searching;
   spec.job = spec_.job;
+  spec.owner = spec_.owner;
   spec_ = std::move(spec);
   rest_on(core::choose_digest(spec_.digests).digest);
   if (!started) return;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -92,6 +93,12 @@ class ContentStore {
   // Runs a blocking function (a read) on the store's workers, in no particular order.
   virtual void run_on_worker(Task task) = 0;
 
+  // Whether what is verified may be given to peers, now and by whoever opens the cache later. Caches
+  // that keep nothing need not know.
+  [[nodiscard]] virtual bool may_share() const { return true; }
+  // From now on it may: its bytes have been seen to come without credentials. Returns at once.
+  virtual void share() {}
+
   // What people should know of where the bytes are: why they are not in the cache; else empty.
   [[nodiscard]] virtual std::string note() const { return {}; }
 };
@@ -130,6 +137,9 @@ struct OpenHints {
   std::string destination = {};
   // The cache has just failed to take the bytes of this content: they must go there.
   bool beside = false;
+  // Whoever can reach its source may have it: what the cache has of it may be given to peers from
+  // now on, however it came there. False: what was said before stands.
+  bool share = false;
 };
 
 struct DeliveryOrder {
@@ -137,6 +147,8 @@ struct DeliveryOrder {
   Delivery how = Delivery::keep;
   std::vector<core::ByteSpan> parts = {};            // empty: the whole file
   std::shared_ptr<DeliveryTicket> ticket = nullptr;  // null: nobody stops it
+  // The user whose file it becomes, and by whose rights it is put there; nothing: of the process.
+  std::optional<std::uint32_t> owner = {};
 };
 
 // The cache of one engine. Any thread. Completions are called once, from any thread.

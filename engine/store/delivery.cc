@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "engine/store/act_as.h"
 #include "engine/store/data_file.h"
 #include "engine/store/limits.h"
 #include "engine/store/system_error.h"
@@ -309,6 +311,12 @@ std::string temporary_path(const std::string& destination, const core::Digest& i
 }
 
 Result<void> deliver_copy(int source, std::span<const core::ByteSpan> parts, const Target& target) {
+  std::optional<ActAs> identity;
+  if (target.owner) {
+    auto taken = ActAs::user(*target.owner);
+    if (!taken) return tl::unexpected(std::move(taken.error()));
+    identity.emplace(std::move(*taken));
+  }
   if (auto checked = check_destination(target.destination); !checked) return checked;
   auto published = copy_once(source, parts, target);
   if (published && !*published) {
@@ -326,6 +334,7 @@ Result<void> sweep_temporary(const std::string& destination, const core::Digest&
 }
 
 Result<bool> deliver_move(const std::string& source, int fd, const Target& target) {
+  if (target.owner) return false;
   const std::string& destination = target.destination;
   if (auto checked = check_destination(destination); !checked) {
     return tl::unexpected(std::move(checked.error()));

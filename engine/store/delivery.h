@@ -6,6 +6,8 @@
 // that was killed can be found; a lock on the file tells one at work from a leftover.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -23,6 +25,9 @@ struct Target {
   bool named_temporary = false;  // as on a file system without O_TMPFILE
   // Null, or used right before the file gets its name; if it cannot be, the delivery is cancelled.
   ports::DeliveryTicket* ticket = nullptr;
+  // Another user than the process's: it is done with that user's rights, and the file is that
+  // user's (ActAs). So it is copied: a file of the cache is nobody else's to rename.
+  std::optional<std::uint32_t> owner = std::nullopt;
 };
 
 // DIRECTORY/.NAME.lanward-<first 16 hexadecimal digits of the id><suffix>, NAME shortened if it
@@ -38,7 +43,8 @@ struct Target {
                                         const Target& target);
 
 // Renames the file at `source`, open and synced as `fd`, to the destination, with the permissions
-// of a file that the user creates. False: they are on different file systems, nothing was done.
+// of a file that the user creates. False: they are on different file systems, or it is another
+// user's; nothing was done.
 [[nodiscard]] Result<bool> deliver_move(const std::string& source, int fd, const Target& target);
 
 // Gives the open file the destination as a further name. False: the file system cannot, nothing was

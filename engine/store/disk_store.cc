@@ -383,7 +383,8 @@ void DiskStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
     const Target target{.destination = std::move(order.destination),
                         .id = mine->content().id,
                         .named_temporary = options_.named_temporaries,
-                        .ticket = order.ticket.get()};
+                        .ticket = order.ticket.get(),
+                        .owner = order.owner};
     done(deliver_now(*mine, target, order.how, order.parts));
   });
 }

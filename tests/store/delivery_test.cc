@@ -81,6 +81,54 @@ TEST_P(DeliveryTest, PutsTheWholeFileInPlace) {
   expect_file(out_ + "/file.bin", file);
 }
 
+// What root delivers for somebody. Only root can become another user.
+class DeliveryForAnotherTest : public DeliveryTest {
+ protected:
+  static constexpr uid_t kNobody = 65'534;
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    DeliveryTest::SetUp();
+    fs::permissions(dir_.path("."), fs::perms::others_exec, fs::perm_options::add);
+    ASSERT_EQ(::chown(out_.c_str(), kNobody, kNobody), 0);
+    fs::create_directory(of_root_);
+    fs::permissions(of_root_, fs::perms::owner_all | fs::perms::others_exec);
+  }
+  Result<void> deliver_for_nobody(const Store& content, const std::string& to) {
+    return outcome<Result<void>>([&](auto done) {
+      store_->deliver(content, {.destination = to, .how = how(), .owner = kNobody},
+                      std::move(done));
+    });
+  }
+  const std::string of_root_ = dir_.path("root");
+};
+
+TEST_P(DeliveryForAnotherTest, TheFileBelongsToTheOwner) {
+  const TestFile file = make_file(3 * kTestPiece + 5, kTestPiece);
+  const Store content = complete(file);
+  const auto delivered = deliver_for_nobody(content, out_ + "/file");
+  ASSERT_TRUE(delivered) << delivered.error().message;
+  expect_file(out_ + "/file", file);
+  EXPECT_EQ(files_in(out_), 1U);
+  struct stat s {};
+  ASSERT_EQ(::stat((out_ + "/file").c_str(), &s), 0);
+  EXPECT_EQ(s.st_uid, kNobody);
+  EXPECT_NE(s.st_gid, 0U);
+}
+
+TEST_P(DeliveryForAnotherTest, WhereTheOwnerMayNotWriteNothingIsDelivered) {
+  const TestFile file = make_file(kTestPiece, kTestPiece);
+  const Store content = complete(file);
+  fs::create_directory_symlink(of_root_, out_ + "/planted");
+  for (const std::string& to : {of_root_ + "/file", out_ + "/planted/file"}) {
+    const auto delivered = deliver_for_nobody(content, to);
+    ASSERT_FALSE(delivered) << to;
+    EXPECT_EQ(delivered.error().code, ErrorCode::destination) << delivered.error().message;
+  }
+  EXPECT_EQ(files_in(of_root_), 0U);
+  // The thread is root's again.
+  EXPECT_TRUE(deliver(content, of_root_ + "/file", how()));
+}
+
 TEST_P(DeliveryTest, DeliversAnEmptyFile) {
   const TestFile file = make_file(0, kTestPiece);
   ASSERT_TRUE(deliver(complete(file), out_ + "/empty", how()));
@@ -214,17 +262,17 @@ TEST_P(DeliveryTest, CopiesPartsAndNeverGivesTheDataFileAway) {
   EXPECT_EQ(fs::exists(data_path(file)), how() == Delivery::keep);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DeliveryTest,
-                         testing::Combine(testing::Values(Delivery::keep, Delivery::consume,
-                                                          Delivery::share),
-                                          testing::Bool()),
-                         [](const auto& chosen) -> std::string {
-                           const Delivery how = std::get<0>(chosen.param);
-                           const std::string name = how == Delivery::keep      ? "Keep"
-                                                    : how == Delivery::consume ? "Consume"
-                                                                               : "Share";
-                           return name + (std::get<1>(chosen.param) ? "Named" : "");
-                         });
+std::string way_name(const testing::TestParamInfo<std::tuple<Delivery, bool>>& chosen) {
+  const Delivery how = std::get<0>(chosen.param);
+  const std::string name = how == Delivery::keep      ? "Keep"
+                           : how == Delivery::consume ? "Consume"
+                                                      : "Share";
+  return name + (std::get<1>(chosen.param) ? "Named" : "");
+}
+const auto kAllWays = testing::Combine(
+    testing::Values(Delivery::keep, Delivery::consume, Delivery::share), testing::Bool());
+INSTANTIATE_TEST_SUITE_P(All, DeliveryTest, kAllWays, way_name);
+INSTANTIATE_TEST_SUITE_P(All, DeliveryForAnotherTest, kAllWays, way_name);
 
 class SharedDelivery : public DeliveryFixture {
  protected:

@@ -36,6 +36,11 @@ constexpr std::uint8_t kExtendedMessage = 20;
 // word that it keeps the connection. An incoming peer that never tells its port is known by its
 // peer id.
 constexpr int kHandshakeTicks = 3;
+// Bit fields, and pieces that are had no more. An honest peer tells the first once and of the
+// others a few; each is copied for the engine.
+constexpr int kReplacementsMax = 256;
+// The handshake of BitTorrent. Every peer says more: what it is able to, or what it has.
+constexpr std::int64_t kGreetingBytes = 68;
 
 }  // namespace
 
@@ -44,6 +49,7 @@ Connection::Connection(std::weak_ptr<Torrent> torrent, std::uint32_t piece_count
     : torrent_(std::move(torrent)), handle_(std::move(handle)), pieces_(piece_count) {
   if (const auto owner = torrent_.lock()) {
     sources_ = owner->sources();
+    sources_->encounters().connection_began();
     gate_ = owner->gate();
   }
 }
@@ -76,6 +82,15 @@ void Connection::add_handshake(lt::entry& handshake) {
 
 bool Connection::on_handshake(lt::span<const char> reserved_bits) {
   answered_ = true;
+  if (gate_ && gate_->refuses(handle_.remote())) {
+    cut(lt::errors::peer_banned);
+    return true;
+  }
+  if (const auto torrent = torrent_.lock();
+      torrent && !handle_.is_outgoing() && torrent->is_crowded(handle_.remote())) {
+    cut(lt::errors::too_many_connections);
+    return true;
+  }
   // libtorrent dials a peer again that it has lost, also one that is not wanted any more.
   if (handle_.is_outgoing() && sources_ && sources_->is_banned(to_string(handle_.remote()))) {
     cut(lt::errors::peer_banned);
@@ -83,7 +98,7 @@ bool Connection::on_handshake(lt::span<const char> reserved_bits) {
   }
   if (is_guarded()) {
     const auto torrent = torrent_.lock();
-    if (!torrent || gate_->refuses(handle_.remote())) {
+    if (!torrent) {
       cut(lt::errors::peer_banned);
     } else if ((reserved_bits[kExtensionByte] & kExtensionBit) == 0) {
       refuse();
@@ -229,6 +244,10 @@ void Connection::take_confirmation(lt::span<const char> body) {
 
 void Connection::refuse() {
   if (ended_) return;
+  refused_ = true;
+  sources_->encounters().refused(auth_ && auth_->lacks_key() ? core::PeerRefusal::wrong_key
+                                 : is_guarded()              ? core::PeerRefusal::no_member
+                                                             : core::PeerRefusal::protocol);
   gate_->failed(handle_.remote());
   cut(lt::errors::peer_banned);
 }
@@ -272,14 +291,41 @@ bool Connection::on_extended(int length, int message, lt::span<const char> body)
   if (said) sources_->says(*peer_, *said);
   if (inbox_.is_hopeless()) {
     sources_->ban(peer_->id);
-    cut(lt::errors::invalid_message);
+    end_harm();
   }
   return true;
+}
+
+// ---- how much it says --------------------------------------------------------------------------
+
+void Connection::end_harm() {
+  if (ended_) return;
+  if (gate_) gate_->harmed(handle_.remote());
+  cut(lt::errors::invalid_message);
+}
+
+// libtorrent does not export the type information that a check of the object's type would need.
+__attribute__((no_sanitize("vptr"))) void Connection::weigh_talk() {
+  const auto connection = handle_.native_handle();
+  if (!connection || ended_) return;
+  if (connection->send_buffer_size() > TalkBudget::kUnreadMax) return end_harm();
+  const lt::stat& so_far = connection->statistics();
+  if (is_silent_ && so_far.total_protocol_download() > kGreetingBytes) is_silent_ = false;
+  if (is_silent_ && ++silent_ticks_ >= kHandshakeTicks) return refuse();
+  const auto payload = so_far.total_payload_download() + so_far.total_payload_upload();
+  if (!talk_.allows(static_cast<std::uint64_t>(so_far.total_protocol_download()),
+                    static_cast<std::uint64_t>(payload), std::chrono::steady_clock::now())) {
+    end_harm();
+  }
 }
 
 // ---- what it has -------------------------------------------------------------------------------
 
 bool Connection::replace_pieces(core::PieceSet pieces) {
+  if (++replacements_ > kReplacementsMax) {
+    end_harm();
+    return true;
+  }
   pieces_ = std::move(pieces);
   pieces_known_ = true;
   if (peer_ != nullptr) sources_->has(*peer_, pieces_);
@@ -361,6 +407,8 @@ void Connection::sent_payload(int bytes) {
 
 void Connection::tick() {
   if (!answered_) return;
+  weigh_talk();
+  if (ended_) return;
   if (!is_authentic()) {
     if (++ticks_ < kHandshakeTicks) return;
     return refuse();
@@ -384,8 +432,25 @@ __attribute__((no_sanitize("vptr"))) void Connection::stay_dialable() {
   }
 }
 
+// A connection that somebody took and ended before it came to anything: who guards the content in
+// another way, or does not have it, does so.
+void Connection::note_refusal(const lt::error_code& error) {
+  const bool taken =
+      error == boost::asio::error::eof || error == boost::asio::error::connection_reset;
+  if (refused_ || !taken || peer_ != nullptr || !handle_.is_outgoing() || !sources_) return;
+  sources_->encounters().refused(core::PeerRefusal::protocol);
+}
+
+__attribute__((no_sanitize("vptr"))) void Connection::forget_suspicion() {
+  const auto connection = handle_.native_handle();
+  if (connection && connection->peer_info_struct() != nullptr) {
+    connection->peer_info_struct()->trust_points = 0;
+  }
+}
+
 void Connection::on_disconnect(const lt::error_code& error) {
-  ended_ = true;
+  if (!std::exchange(ended_, true) && sources_) sources_->encounters().connection_ended();
+  note_refusal(error);
   stay_dialable();
   const auto torrent = torrent_.lock();
   if (torrent && handle_.is_outgoing()) torrent->dial_ended(handle_.remote(), error, answered_);

@@ -1,6 +1,7 @@
 // One connection to one peer, as libtorrent tells about it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "peer/gate.h"
 #include "peer/lease_inbox.h"
 #include "peer/sources.h"
+#include "peer/talk_budget.h"
 
 namespace lanward::peer {
 
@@ -30,10 +32,20 @@ class Connection final : public lt::peer_plugin {
   // Ends the connection, counting it as failed, so that libtorrent backs off before it dials again.
   void cut(lt::error_code why);
   [[nodiscard]] bool belongs_to(core::SourceId id) const { return peer_ && peer_->id == id; }
+  // Of libtorrent, as far as it leads to a ban.
+  void forget_suspicion();
   // It was dialled by us, to this very address, and is alive.
   [[nodiscard]] bool dialled(const lt::tcp::endpoint& endpoint) const;
   // Dialled, but nobody has answered yet.
   [[nodiscard]] bool is_connecting() const { return !ended_ && handle_.is_connecting(); }
+  // Somebody at this address dialled it, and it is alive.
+  [[nodiscard]] bool came_from(const lt::address& address) const {
+    return !ended_ && !handle_.is_outgoing() && handle_.remote().address() == address;
+  }
+  // What the other end has asked for and not got is refused.
+  void choke() {
+    if (!ended_) handle_.choke_this_peer();
+  }
   // The other end lives at this address, and the connection is alive.
   [[nodiscard]] bool leads_to(const lt::tcp::endpoint& endpoint) const;
   // The peer that is told of as joined, if it understands lease messages.
@@ -91,6 +103,13 @@ class Connection final : public lt::peer_plugin {
   void take_confirmation(lt::span<const char> body);
   // Ends the connection, and remembers where it came from.
   void refuse();
+
+  void note_refusal(const lt::error_code& error);
+
+  // The same for what no honest peer does.
+  void end_harm();
+  // Ends the connection if too much is said on it, or too little read.
+  void weigh_talk();
   void send_extended(std::uint8_t number, std::span<const std::uint8_t> body);
 
   std::weak_ptr<Torrent> torrent_;
@@ -107,10 +126,15 @@ class Connection final : public lt::peer_plugin {
   bool speaks_leases_ = false;   // as was told when it joined
   bool answered_ = false;        // there was a handshake
   LeaseInbox inbox_;
+  TalkBudget talk_{std::chrono::steady_clock::now()};
+  int replacements_ = 0;
+  bool is_silent_ = true;  // nothing but the handshake has come
+  int silent_ticks_ = 0;
   core::PieceSet pieces_;
   bool pieces_known_ = false;
   std::uint32_t padding_queued_ = 0;  // bytes on their way out that are not of the file
   int ticks_ = 0;
+  bool refused_ = false;  // by us
   bool ended_ = false;
 };
 

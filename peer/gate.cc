@@ -61,11 +61,15 @@ core::PeerAuth Gate::begin(const core::AuthChannel& channel) const {
 }
 
 bool Gate::refuses(const lt::tcp::endpoint& remote) const {
-  return is_guarded() && guard_.refuses(to_core(remote).address, now());
+  return guard_.refuses(to_core(remote).address, now());
 }
 
 void Gate::failed(const lt::tcp::endpoint& remote) {
   guard_.failed(to_core(remote).address, now());
+}
+
+void Gate::harmed(const lt::tcp::endpoint& remote) {
+  guard_.harmed(to_core(remote).address, now());
 }
 
 void Gate::succeeded(const lt::tcp::endpoint& remote) { guard_.succeeded(to_core(remote).address); }

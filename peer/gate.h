@@ -41,9 +41,10 @@ class Gate {
   [[nodiscard]] core::Digest veiled(const core::Digest& infohash) const;
   [[nodiscard]] core::PeerAuth begin(const core::AuthChannel& channel) const;
 
-  // Network thread only.
+  // Network thread only. Also where everybody is welcome.
   [[nodiscard]] bool refuses(const lt::tcp::endpoint& remote) const;
   void failed(const lt::tcp::endpoint& remote);
+  void harmed(const lt::tcp::endpoint& remote);
   void succeeded(const lt::tcp::endpoint& remote);
 
  private:

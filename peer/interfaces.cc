@@ -1,16 +1,21 @@
 #include "peer/interfaces.h"
 
+#include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
+
+#include "engine/core/peer_class.h"
 
 namespace lanward::peer {
 namespace {
@@ -55,7 +60,59 @@ bool read_part(const char* bytes, std::size_t length, std::vector<core::Interfac
   return true;
 }
 
+// Addresses of machines change rarely, and a wrong class does no harm.
+constexpr std::chrono::seconds kReadAgain{30};
+
+core::Address address_of(const sockaddr* from) {
+  core::Address address{};
+  if (from->sa_family == AF_INET6) {
+    std::memcpy(address.data(), &reinterpret_cast<const sockaddr_in6*>(from)->sin6_addr, 16);
+  } else {
+    address[10] = address[11] = 0xff;
+    std::memcpy(&address[12], &reinterpret_cast<const sockaddr_in*>(from)->sin_addr, 4);
+  }
+  return address;
+}
+
+core::Network network_of(const sockaddr* own, const sockaddr* mask) {
+  core::Network network{.address = address_of(own)};
+  const core::Address bits = address_of(mask);
+  const std::size_t first = own->sa_family == AF_INET6 ? 0 : 12;
+  network.prefix = static_cast<std::uint8_t>(8 * first);
+  for (std::size_t i = first; i < bits.size(); ++i) {
+    network.address[i] &= bits[i];
+    network.prefix = static_cast<std::uint8_t>(network.prefix + std::popcount(bits[i]));
+  }
+  return network;
+}
+
 }  // namespace
+
+std::vector<core::Network> read_networks() {
+  std::vector<core::Network> found;
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return found;
+  for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || one->ifa_netmask == nullptr) continue;
+    if (one->ifa_addr->sa_family != AF_INET && one->ifa_addr->sa_family != AF_INET6) continue;
+    if ((one->ifa_flags & IFF_UP) == 0 || (one->ifa_flags & IFF_POINTOPOINT) != 0) continue;
+    found.push_back(network_of(one->ifa_addr, one->ifa_netmask));
+  }
+  ::freeifaddrs(list);
+  return found;
+}
+
+PeerClass Whereabouts::of(const core::Address& address) {
+  // Mostly this is the answer, and the kernel need not be asked.
+  if (core::class_of(address, {}, group_) == PeerClass::lan) return PeerClass::lan;
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= read_again_at_) {
+    read_again_at_ = now + kReadAgain;
+    networks_ = read_networks();
+  }
+  return core::class_of(address, networks_, group_);
+}
 
 std::vector<core::InterfaceFacts> read_interfaces() {
   std::vector<core::InterfaceFacts> found;

@@ -23,11 +23,15 @@ class LeaseInbox {
   static constexpr int kPerSecond = 256;
   // A peer that sends so many messages nobody can read speaks something else.
   static constexpr int kNonsenseMax = 8;
+  // Dropped messages have to be read all the same. So many, 16 seconds' worth, are no mistake.
+  static constexpr std::uint64_t kDroppedMax = 16 * kPerSecond;
 
   // Nothing: of another version or kind, malformed, or too much.
   [[nodiscard]] std::optional<core::LeaseMessage> take(std::span<const std::uint8_t> bytes,
                                                        TimePoint now);
-  [[nodiscard]] bool is_hopeless() const { return nonsense_ >= kNonsenseMax; }
+  [[nodiscard]] bool is_hopeless() const {
+    return nonsense_ >= kNonsenseMax || dropped_ >= kDroppedMax;
+  }
   // Messages that came too fast.
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 

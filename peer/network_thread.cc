@@ -58,6 +58,7 @@ void NetworkThread::received(std::uint64_t bytes) {
 }
 
 void NetworkThread::sent(std::uint64_t bytes) {
+  if (on_sent_) on_sent_(bytes);
   pace_.sent(bytes, Pace::Clock::now());
   rest_if_slow();
 }

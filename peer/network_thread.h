@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <libtorrent/fwd.hpp>
@@ -36,6 +38,9 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
   void received(std::uint64_t bytes);
   void sent(std::uint64_t bytes);
 
+  // Called with the bytes of every block that has gone. Before the first one.
+  void on_sent(std::function<void(std::uint64_t)> call) { on_sent_ = std::move(call); }
+
   // Destroys what waits. After it returns no task begins, unless it is called by a task of the
   // running batch. Network thread, or any thread once the network thread has ended.
   void close();
@@ -51,6 +56,7 @@ class NetworkThread : public std::enable_shared_from_this<NetworkThread> {
   lt::io_context* io_ = nullptr;
   bool scheduled_ = false;
   bool closed_ = false;
+  std::function<void(std::uint64_t)> on_sent_;
   Pace pace_;                 // network thread only
   bool rest_posted_ = false;  // network thread only
 };

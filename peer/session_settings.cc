@@ -32,11 +32,16 @@ constexpr int kReconnectSeconds = 0;
 constexpr int kDialsAtOnce = 255;
 // A LAN peer answers at once or not at all.
 constexpr int kConnectSeconds = 3;
+// Who dials says hello in its first packet. Until then it takes one of the places, whoever it is.
+constexpr int kHandshakeSeconds = 2;
 // A tracker that does not take our goodbye must not hold up the end of the session.
 constexpr int kTrackerGoodbyeSeconds = 1;
 // BEP 14 asks for an announcement every five minutes at most per content; with several contents
 // libtorrent shares the interval among them.
 constexpr int kDiscoverySeconds = 60;
+// With slots: how often it is looked at whose turn it is. A LAN peer has got hundreds of megabytes
+// by then.
+constexpr int kTurnSeconds = 5;
 
 void only_what_we_use(settings_pack& s) {
   s.set_bool(settings_pack::enable_dht, false);
@@ -62,6 +67,7 @@ void connections(settings_pack& s, int connections_max) {
   s.set_int(settings_pack::max_failcount, kFailuresMax);
   s.set_int(settings_pack::torrent_connect_boost, kDialsAtOnce);
   s.set_int(settings_pack::peer_connect_timeout, kConnectSeconds);
+  s.set_int(settings_pack::handshake_timeout, kHandshakeSeconds);
   s.set_int(settings_pack::stop_tracker_timeout, kTrackerGoodbyeSeconds);
   s.set_int(settings_pack::local_service_announce_interval, kDiscoverySeconds);
   s.set_int(settings_pack::tick_interval, kTickMs);
@@ -109,7 +115,8 @@ lt::settings_pack session_settings(const lt::tcp::endpoint& listen, bool local_d
   return s;
 }
 
-void limit_peers(lt::session_handle& session, int upload_rate, int download_rate, bool upload) {
+void limit_peers(lt::session_handle& session, int upload_rate, int download_rate,
+                 std::optional<int> slots) {
   // Addresses of local networks have a class of their own, which is above the limits of the
   // session. All get into it.
   const auto local = lt::session_handle::local_peer_class_id;
@@ -123,14 +130,24 @@ void limit_peers(lt::session_handle& session, int upload_rate, int download_rate
   lt::peer_class_info info = session.get_peer_class(local);
   info.upload_limit = upload_rate;
   info.download_limit = download_rate;
-  info.ignore_unchoke_slots = upload;
+  // Never changed later: libtorrent counts those who have a slot, and loses count if they stop
+  // needing one.
+  info.ignore_unchoke_slots = !slots;
   session.set_peer_class(local, info);
-  if (upload) return;
-  lt::settings_pack nobody;
-  nobody.set_int(lt::settings_pack::unchoke_slots_limit, 0);
+  if (!slots) return;
+  lt::settings_pack turns;
   // Pieces that peers may ask for although they are choked.
-  nobody.set_int(lt::settings_pack::allowed_fast_set_size, 0);
-  session.apply_settings(nobody);
+  turns.set_int(settings_pack::allowed_fast_set_size, 0);
+  turns.set_int(settings_pack::unchoke_interval, kTurnSeconds);
+  turns.set_int(settings_pack::optimistic_unchoke_interval, kTurnSeconds);
+  session.apply_settings(turns);
+  set_upload_slots(session, *slots);
+}
+
+void set_upload_slots(lt::session_handle& session, int slots) {
+  lt::settings_pack change;
+  change.set_int(settings_pack::unchoke_slots_limit, slots);
+  session.apply_settings(change);
 }
 
 }  // namespace lanward::peer

@@ -28,7 +28,11 @@ Peer* Sources::connected(const Identity& who) {
   if (peer.banned) return nullptr;
   if (peer.connections++ == 0) {
     send(core::PeerJoined{
-        .peer = peer.id, .address = peer.address, .endpoint = who.endpoint, .leases = who.leases});
+        .peer = peer.id,
+        .address = peer.address,
+        .endpoint = who.endpoint,
+        .leases = who.leases,
+        .where = where_ == nullptr ? PeerClass::lan : where_->of(who.endpoint.address)});
   }
   return &peer;
 }

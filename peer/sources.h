@@ -11,6 +11,8 @@
 
 #include "engine/core/events.h"
 #include "engine/ports/loop.h"
+#include "peer/encounters.h"
+#include "peer/interfaces.h"
 
 namespace lanward::peer {
 
@@ -31,7 +33,9 @@ struct Peer {
 // Any thread. Facts are sent under the lock, so that none follows close().
 class Sources {
  public:
-  explicit Sources(ports::FactSink facts) : facts_(std::move(facts)) {}
+  // `where` tells where peers are; null: in the local network.
+  explicit Sources(ports::FactSink facts, std::shared_ptr<Whereabouts> where = nullptr)
+      : facts_(std::move(facts)), where_(std::move(where)) {}
 
   // A connection of the peer that `key` identifies is up; the pointer stays valid. Nothing: the
   // peer is banned, or there are too many peers. The first connection decides what is told.
@@ -43,6 +47,9 @@ class Sources {
   };
   [[nodiscard]] Peer* connected(const Identity& who);
   void disconnected(Peer& peer);
+
+  // What the swarm has met that did not become a peer.
+  [[nodiscard]] Encounters& encounters() { return encounters_; }
 
   void has(const Peer& peer, const core::PieceSet& pieces);
   void has(const Peer& peer, core::PieceIndex piece);
@@ -70,8 +77,10 @@ class Sources {
   void tell_totals(Peer& peer);
   void tell_if_due(Peer& peer);
 
+  Encounters encounters_;
   mutable std::mutex mutex_;
   ports::FactSink facts_;  // empty: closed
+  const std::shared_ptr<Whereabouts> where_;
   std::map<std::string, std::unique_ptr<Peer>> peers_;
 };
 

@@ -29,6 +29,7 @@
 #include "peer/tcp_nodelay.h"
 #include "peer/tls_roots.h"
 #include "peer/torrent.h"
+#include "peer/upload_guard.h"
 #include "peer/veil.h"
 
 namespace lanward::peer {
@@ -100,6 +101,10 @@ lt::add_torrent_params torrent_params(const ports::SwarmRequest& request,
   return params;
 }
 
+int slots_of(const SwarmLimits& limits) {
+  return limits.upload_slots == 0 ? kAllSlots : static_cast<int>(limits.upload_slots);
+}
+
 // Whether a tracker is asked by HTTPS, perhaps after a redirect.
 bool needs_tls(const lt::add_torrent_params& params) {
   return std::any_of(params.trackers.begin(), params.trackers.end(),
@@ -115,6 +120,8 @@ class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
   explicit Session(SwarmOptions given) : options(std::move(given)) {}
 
   void start(const lt::tcp::endpoint& listen);
+  void limit();
+  void guard_upload();
   // Follows the files of the group and of the rules.
   void watch_files(core::PeerRules rules);
   [[nodiscard]] Result<void> wait_for_listener(const std::string& address);
@@ -131,6 +138,11 @@ class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
   ssl_ctx_st* rootless = nullptr;
   std::unique_ptr<lt::session> session;
   std::uint64_t members = 0;  // loop thread only
+  std::shared_ptr<SessionFacts> facts =
+      std::make_shared<SessionFacts>(options.limits.connections_max);
+  std::shared_ptr<UploadGuard> guard;
+  std::shared_ptr<Whereabouts> where = std::make_shared<Whereabouts>(!options.group_file.empty());
+  std::vector<std::weak_ptr<Torrent>> torrents;  // network thread only
 };
 
 void LibtorrentSwarm::Session::start(const lt::tcp::endpoint& listen) {
@@ -149,11 +161,34 @@ void LibtorrentSwarm::Session::start(const lt::tcp::endpoint& listen) {
   const PutOffTlsRoots roots;
   session = std::make_unique<lt::session>(std::move(params));
   rootless = roots.context();
+  limit();
+}
+
+void LibtorrentSwarm::Session::limit() {
   const SwarmLimits& limits = options.limits;
-  if (limits.upload_bytes_per_s > 0 || limits.download_bytes_per_s > 0 || !limits.upload) {
-    limit_peers(*session, static_cast<int>(limits.upload_bytes_per_s),
-                static_cast<int>(limits.download_bytes_per_s), limits.upload);
-  }
+  const bool turns = limits.upload_slots > 0 || !limits.upload || guard->may_change();
+  if (!turns && limits.upload_bytes_per_s == 0 && limits.download_bytes_per_s == 0) return;
+  std::optional<int> slots;
+  if (turns) slots = guard->may_give() ? slots_of(limits) : 0;
+  limit_peers(*session, static_cast<int>(limits.upload_bytes_per_s),
+              static_cast<int>(limits.download_bytes_per_s), slots);
+}
+
+void LibtorrentSwarm::Session::guard_upload() {
+  if (!guard->may_change()) return;
+  network->on_sent([guard = guard](std::uint64_t bytes) { guard->gave(bytes); });
+  guard->start([weak = weak_from_this(), network = network](bool may_give) {
+    network->post([weak, may_give] {
+      const auto self = weak.lock();
+      if (!self || !self->session) return;
+      set_upload_slots(*self->session, may_give ? slots_of(self->options.limits) : 0);
+      if (may_give) return;
+      // libtorrent itself would do that within a second, with what has been asked for until then.
+      for (const auto& torrent : self->torrents) {
+        if (const auto alive = torrent.lock()) alive->choke_all();
+      }
+    });
+  });
 }
 
 Result<void> LibtorrentSwarm::Session::wait_for_listener(const std::string& address) {
@@ -187,13 +222,14 @@ void LibtorrentSwarm::Session::watch_files(core::PeerRules rules) {
   }
   if (files.empty()) return;
   watch = std::make_unique<FileWatch>(
-      files, [gate = gate, path = options.rules_file, rules = std::move(rules),
+      files, [gate = gate, path = options.rules_file, rules = std::move(rules), facts = facts,
               handle = lt::session_handle(*session)]() mutable {
         static_cast<void>(gate->reload());
         if (path.empty()) return;
         auto read = read_peer_rules(path);
         if (!read || *read == rules) return;
         rules = std::move(*read);
+        facts->set_rules(rules);
         // Ends the sessions of those who are blocked now.
         handle.set_ip_filter(to_filter(rules));
       });
@@ -218,8 +254,11 @@ void LibtorrentSwarm::Session::end() {
     ended->done = true;
     ended->signal.notify_all();
   }).detach();
-  std::unique_lock lock(ended->mutex);
-  ended->signal.wait_for(lock, kEndDeadline, [&] { return ended->done; });
+  {
+    std::unique_lock lock(ended->mutex);
+    ended->signal.wait_for(lock, kEndDeadline, [&] { return ended->done; });
+  }
+  guard->stop();  // after the last byte
 }
 
 // ---- Member ------------------------------------------------------------------------------------
@@ -254,6 +293,7 @@ class Member final : public ports::SwarmMember {
   void ban(core::SourceId peer) override {
     network_->post([torrent = torrent_, peer] { torrent->ban(peer); });
   }
+  [[nodiscard]] core::SwarmView view() const override { return sources_->encounters().view(); }
   void leave(ports::Task done) override;
 
  private:
@@ -319,6 +359,14 @@ Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::start(const SwarmOptio
     if (!read) return tl::unexpected(read.error());
     rules = std::move(*read);
   }
+  auto guard = UploadGuard::create({.upload = options.limits.upload,
+                                    .bytes_per_month = options.limits.upload_bytes_per_month,
+                                    .count_file = options.count_file,
+                                    .rules = options.limits.sharing,
+                                    .places = options.places,
+                                    .interval = options.look_interval});
+  if (!guard) return tl::unexpected(guard.error());
+  session->guard = std::move(*guard);
   try {
     session->start(*parse_endpoint(address));
     session->session->set_ip_filter(to_filter(rules));
@@ -328,7 +376,9 @@ Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::start(const SwarmOptio
   if (auto listening = session->wait_for_listener(address); !listening) {
     return tl::unexpected(listening.error());
   }
+  session->facts->set_rules(rules);
   session->watch_files(std::move(rules));
+  session->guard_upload();
   if (options.beacon) {
     const lt::tcp::endpoint listen(parse_endpoint(address)->address(),
                                    swarm->listen_port().value_or(0));
@@ -343,9 +393,12 @@ std::optional<std::uint16_t> LibtorrentSwarm::listen_port() const {
   return port;
 }
 
+UploadStatus LibtorrentSwarm::upload_status() const { return session_->guard->status(); }
+
 std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequest& request,
                                                           ports::FactSink facts) {
-  auto sources = std::make_shared<Sources>(std::move(facts));
+  auto sources = std::make_shared<Sources>(std::move(facts), session_->where);
+  sources->encounters().belong_to(session_->facts);
   auto use = std::make_shared<StoreUse>();
   const core::PieceLayout layout = request.manifest.content.layout;
   const core::PieceSet verified = request.store->verified();
@@ -368,15 +421,19 @@ std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequ
   }
   auto storage = std::make_shared<Storage>(request.store, use, std::move(content), verified,
                                            sources, params ? params->ti : nullptr);
-  auto torrent = std::make_shared<Torrent>(layout, verified, storage, sources,
-                                           std::move(static_peers), make_member_id(),
-                                           session_->network, session_->gate, session_->beacon);
+  auto torrent =
+      std::make_shared<Torrent>(layout, verified, storage, sources, std::move(static_peers),
+                                make_member_id(), session_->network, session_->gate,
+                                // BEP 27: nobody on the network hears of it.
+                                request.manifest.tracker_only ? nullptr : session_->beacon);
   if (params && layout.piece_count() > 0) {
     session_->network->post([session = session_, torrent, storage, save_path,
                              handle = lt::session_handle(*session_->session),
                              params = std::move(*params)]() mutable {
       if (needs_tls(params)) load_tls_roots(std::exchange(session->rootless, nullptr));
       session->bridge->expect(save_path, storage);
+      std::erase_if(session->torrents, [](const auto& weak) { return weak.expired(); });
+      session->torrents.push_back(torrent);
       torrent->join(handle, std::move(params));
     });
   }

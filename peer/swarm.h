@@ -1,6 +1,7 @@
 // LAN peers by libtorrent.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "engine/core/merkle.h"
 #include "engine/ports/loop.h"
 #include "engine/ports/swarm.h"
+#include "peer/machine_facts.h"
 
 namespace lanward::peer {
 
@@ -21,6 +23,9 @@ struct SwarmLimits {
   bool upload = true;
   std::uint32_t connections_max = 1000;
   std::optional<std::uint32_t> connections_per_content_max;
+  std::uint32_t upload_slots = 0;            // 0: no limit
+  std::uint64_t upload_bytes_per_month = 0;  // likewise
+  SharingRules sharing;
 };
 // libtorrent counts in an int.
 inline constexpr std::uint64_t kPeerRateMax = 2'000'000'000;
@@ -40,15 +45,18 @@ struct SwarmOptions {
   // File of the rules which addresses may be peers (docs/security.md); read again whenever it
   // changes. Empty, or not there: those for local use.
   std::string rules_file;
-  SwarmLimits limits;               // REQUIRES: rates up to kPeerRateMax
-  core::Sha256Fn sha256 = nullptr;  // with a group or a beacon
+  SwarmLimits limits;      // REQUIRES: rates up to kPeerRateMax
+  std::string count_file;  // with upload_bytes_per_month: where it is counted
+  MachinePlaces places;    // with rules about the machine: where they look,
+  std::chrono::milliseconds look_interval = std::chrono::seconds{30};  // and how often
+  core::Sha256Fn sha256 = nullptr;                                     // with a group or a beacon
 };
 
 // One libtorrent session. Members outlive it harmlessly: they have no peers any more.
 class LibtorrentSwarm final : public ports::Swarm {
  public:
   // Errors: invalid_argument (the address makes no sense), network (it cannot be bound), those of
-  // read_group() and read_peer_rules().
+  // read_group(), read_peer_rules() and UploadGuard::create().
   [[nodiscard]] static Result<std::unique_ptr<LibtorrentSwarm>> create(SwarmOptions options);
   // Waits for the session to end, but not for ever.
   ~LibtorrentSwarm() override;
@@ -58,6 +66,7 @@ class LibtorrentSwarm final : public ports::Swarm {
   // Peers that are not ADDRESS:PORT are ignored; parse_endpoint() checks them beforehand.
   [[nodiscard]] std::unique_ptr<ports::SwarmMember> join(const ports::SwarmRequest& request,
                                                          ports::FactSink facts) override;
+  [[nodiscard]] UploadStatus upload_status() const override;
 
  private:
   class Session;

@@ -18,6 +18,10 @@ namespace {
 // busy; more would only let announcements delay the blocks of peers in the same queues.
 constexpr std::uint32_t kAnnouncedMax = 16;
 
+// Connections from one address: programs of one machine, or machines behind a router, that are in
+// the swarm at the same time. More would be idle connections that keep others out.
+constexpr std::ptrdiff_t kFromOneAddressMax = 64;
+
 using Clock = std::chrono::steady_clock;
 
 // libtorrent's calls throw when the torrent or the session is gone, which is no news here.
@@ -80,7 +84,9 @@ void Torrent::join(lt::session_handle session, lt::add_torrent_params params) {
 void Torrent::on_files_checked() {
   ready_ = true;
   for (const auto& peer : static_peers_) {
-    if (peer.port() != 0) dialler_.add(peer, Dialler::Tries::unlimited, Clock::now());
+    if (peer.port() == 0) continue;
+    dialler_.add(peer, Dialler::Tries::unlimited, Clock::now());
+    sources_->encounters().found(to_core(peer).address);
   }
   dial_soon();
   if (const auto beacon = beacon_.lock()) {
@@ -150,6 +156,12 @@ void Torrent::on_piece_pass(lt::piece_index_t piece) {
   if (handed_.erase(index)) hand_over();
 }
 
+// libtorrent bans, for ever, whoever had a share in four bad pieces and in no good one, and with
+// many that send wrong bytes that is everybody. Who is to blame is decided by the engine.
+void Torrent::on_piece_failed(lt::piece_index_t) {
+  for (const auto& connection : connections()) connection->forget_suspicion();
+}
+
 // ---- connections -------------------------------------------------------------------------------
 
 std::vector<std::shared_ptr<Connection>> Torrent::connections() {
@@ -176,6 +188,18 @@ std::shared_ptr<Connection> Torrent::dialled(const lt::tcp::endpoint& endpoint) 
     if (connection->dialled(endpoint)) return connection;
   }
   return nullptr;
+}
+
+bool Torrent::is_crowded(const lt::tcp::endpoint& remote) {
+  const auto alive = connections();
+  const auto from_there = std::count_if(
+      alive.begin(), alive.end(),
+      [&](const std::shared_ptr<Connection>& one) { return one->came_from(remote.address()); });
+  return from_there > kFromOneAddressMax;
+}
+
+void Torrent::choke_all() {
+  for (const auto& connection : connections()) connection->choke();
 }
 
 void Torrent::send(std::vector<core::SourceId> to, std::span<const std::uint8_t> message) {
@@ -205,12 +229,14 @@ void Torrent::ban(core::SourceId id) {
 
 void Torrent::dial(const lt::tcp::endpoint& address) {
   if (address.port() == 0) return;
+  sources_->encounters().found(to_core(address).address);
   dialler_.add(address, Dialler::Tries::once, Clock::now());
   dial_soon();
 }
 
 void Torrent::found(const lt::tcp::endpoint& address) {
   if (!ready_ || is_connected(address)) return;
+  sources_->encounters().found(to_core(address).address);
   const auto neighbours = static_cast<std::uint32_t>(connections().size());
   if (!core::answers_beacon(neighbours, random_)) return;
   dialler_.add(address, Dialler::Tries::once, Clock::now());

@@ -56,6 +56,10 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   [[nodiscard]] const core::Digest& swarm_name() const { return swarm_name_; }
   // The connection, if there is one, that we dialled to this address.
   [[nodiscard]] std::shared_ptr<Connection> dialled(const lt::tcp::endpoint& endpoint);
+  // So many have come from there that one more would take the place of others.
+  [[nodiscard]] bool is_crowded(const lt::tcp::endpoint& remote);
+  // Nobody is given what it has asked for.
+  void choke_all();
   void joined(const lt::tcp::endpoint& listens_on) { dialler_.connected(listens_on); }
   void dial_ended(const lt::tcp::endpoint& address, const lt::error_code& why, bool answered);
 
@@ -66,6 +70,7 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   bool on_resume() override;
   void tick() override { dial_due(); }
   void on_piece_pass(lt::piece_index_t piece) override;
+  void on_piece_failed(lt::piece_index_t piece) override;
 
  private:
   void prioritise(core::PieceSpan pieces, bool allowed);

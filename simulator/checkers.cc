@@ -229,7 +229,9 @@ MachineChecker::MachineChecker(SiteChecker& site, std::uint32_t host)
       last_byte_(joined_),
       have_(site.layout_.piece_count()),
       fresh_at_(joined_) {
-  const core::Instant willing = joined_ + site_.scenario_.policy.http_delay;
+  core::Instant willing = joined_ + site_.scenario_.policy.http_delay;
+  // It begins by itself if nobody else has for so long, and longer by its rank.
+  if (host_ < site_.scenario_.never_pullers) willing += 2 * site_.scenario_.policy.puller_absence;
   site_.first_willing_ = std::min(site_.first_willing_, willing);
   site_.last_willing_ = std::max(site_.last_willing_, willing);
 }

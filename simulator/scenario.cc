@@ -261,6 +261,7 @@ void read_site(Section section, Scenario& s) {
   section.number("peers", s.peers, 1, kPeersMax);
   section.rate("wan", s.wan, kRateMin, kLinkRateMax);
   section.rate("lan", s.lan, kRateMin, kLinkRateMax);
+  section.number("never_pullers", s.never_pullers, 0, kPeersMax);
   section.number("connections", s.swarm.connections_max, 1, kPeersMax);
   s.swarm.connections_out =
       std::max(1U, std::min(s.swarm.connections_out, s.swarm.connections_max / 2));

@@ -77,6 +77,7 @@ struct Scenario {
   std::uint32_t piece_bytes = 0;    // 0: the canonical choice for the size
   core::ByteRate wan{12'500'000};   // shared by the site
   core::ByteRate lan{125'000'000};  // each machine, up and down
+  std::uint32_t never_pullers = 0;  // of the machines, the first: Policy::never_puller
   JoinPlan join;
   OriginSettings origin;
   SwarmSettings swarm;

@@ -73,9 +73,11 @@ void Machine::start_engine(const Scenario& s, MachineChecker& with) {
   checked_origins = std::make_unique<CheckedOrigins>(with, origins);
   checked_store = std::make_unique<CheckedStore>(with, store);
   checked_swarm = std::make_unique<CheckedSwarm>(with, swarm);
+  core::Policy policy = s.policy;
+  policy.never_puller = place.host < s.never_pullers;
   engine = std::make_unique<jobs::Engine>(
       jobs::Ports{loop, *checked_origins, *checked_store, checked_swarm.get(), &simulated_sha256},
-      jobs::EngineSettings{.policy = s.policy, .progress_interval = kProgressInterval},
+      jobs::EngineSettings{.policy = policy, .progress_interval = kProgressInterval},
       core::Seed{core::mix64(seed_of(s, Stream::engines) + place.host)});
 }
 

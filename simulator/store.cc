@@ -380,7 +380,7 @@ void SimPieceStore::open(const core::Content& content, ports::FactSink facts, Op
 
 void SimPieceStore::deliver(const std::shared_ptr<ports::ContentStore>& content,
                             ports::DeliveryOrder order, Done done) {
-  auto& [destination, how, parts, ticket] = order;
+  auto& [destination, how, parts, ticket, owner] = order;
   SimContentStore& store = simulated(content);
   Result<void> result;
   Stored& stored = contents_[store.content().id];

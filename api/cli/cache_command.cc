@@ -82,6 +82,11 @@ class CacheRun {
                        [&](const std::string& id) { return cache.pin(id, pin.pinned); });
   }
 
+  Result<void> execute(Cache& cache, const CacheShare& share) {
+    return change_each(cache, share.ids, share.shared ? "shared" : "not shared",
+                       [&](const std::string& id) { return cache.share(id, share.shared); });
+  }
+
   Result<void> execute(Cache& cache, const CacheExpire& expire) {
     std::optional<std::chrono::system_clock::time_point> when;
     if (expire.delay) when = std::chrono::system_clock::now() + *expire.delay;
@@ -124,6 +129,7 @@ class CacheRun {
     how.manifest = import.manifest;
     how.name = import.name;
     how.pin = import.pin;
+    how.share = import.share;
     how.progress = [this](std::uint64_t done, std::uint64_t total) {
       return told("importing", done, total);
     };

@@ -122,6 +122,8 @@ void add_import(CLI::App& app, CacheImport& import) {
       ->type_name("PATH");
   app.add_option("--name", import.name, "What it is called in listings")->type_name("TEXT");
   app.add_flag("--pin", import.pin, "Never evict it");
+  app.add_flag_callback(
+      "--private", [&import] { import.share = false; }, "It is not for peers");
 }
 
 void add_export(CLI::App& app, CacheExport& given) {
@@ -161,6 +163,13 @@ CLI::App& add_cache(CLI::App& app, CacheCommand& options) {
   const auto pin = [](CLI::App& command, CachePin& values) { add_ids(command, values.ids, true); };
   add_command<CachePin>(cache, options, "pin", "Never evict contents", pin, CachePin{true, {}});
   add_command<CachePin>(cache, options, "unpin", "Take the pins away", pin, CachePin{false, {}});
+  const auto share = [](CLI::App& command, CacheShare& values) {
+    add_ids(command, values.ids, true);
+  };
+  add_command<CacheShare>(cache, options, "share", "Let peers have contents", share,
+                          CacheShare{true, {}});
+  add_command<CacheShare>(cache, options, "unshare", "Keep contents from peers", share,
+                          CacheShare{false, {}});
   add_command<CacheExpire>(cache, options, "expire", "Say when contents go", add_expire);
   add_command<CacheDelete>(cache, options, "delete", "Remove contents that no job needs",
                            [](CLI::App& command, CacheDelete& values) {

@@ -38,6 +38,7 @@ std::string remarks(const CachedContent& content, std::int64_t now) {
   std::string text;
   const auto add = [&](const std::string& remark) { text += (text.empty() ? "" : ", ") + remark; };
   if (content.pinned) add("pinned");
+  if (content.manifest_known && !content.shared) add("private");
   if (content.open) add("in use");
   if (!content.jobs.empty()) {
     add(fmt::format("{} job{}", content.jobs.size(), content.jobs.size() == 1 ? "" : "s"));
@@ -179,6 +180,7 @@ ordered_json fields_of(const CachedContent& content) {
           {"verified", content.verified_bytes},
           {"disk", content.disk_bytes},
           {"pinned", content.pinned},
+          {"shared", content.shared},
           {"open", content.open},
           {"manifest_known", content.manifest_known},
           {"elsewhere", content.elsewhere},

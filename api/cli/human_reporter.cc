@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "api/cli/console.h"
@@ -14,6 +15,24 @@ constexpr std::chrono::milliseconds kTerminalInterval{250};  // smooth, and chea
 constexpr std::chrono::milliseconds kPlainInterval{2000};    // readable in a log
 // More peers than fit a screen are summed up; --json has them all.
 constexpr std::size_t kPeersListedMax = 20;
+
+// Nobody wonders before why there are no peers.
+constexpr std::chrono::seconds kLongLooking{10};
+
+// What whoever runs the command can have done, or can do something about, and was not told by a
+// note already.
+bool is_worth_telling(PeersReason reason) {
+  switch (reason) {
+    case PeersReason::private_content:
+    case PeersReason::rules_stopped:
+    case PeersReason::addresses_refused:
+    case PeersReason::handshake_refused:
+    case PeersReason::busy:
+      return true;
+    default:
+      return false;
+  }
+}
 
 std::string integrity_text(const FileStatus& file) {
   const std::string algorithm = file.digest.substr(0, file.digest.find('='));
@@ -79,6 +98,7 @@ class HumanReporter final : public Reporter {
   void note(const FileStatus& file) override { console_.line("note: " + printable(file.note)); }
 
   void progress(const Progress& progress, JobState state) override {
+    if (state == JobState::transferring) tell_peers(progress.peers_answer);
     if (console_.terminal()) {
       console_.draw(progress_line(progress, state, console_.width()));
     } else if (state == JobState::transferring) {
@@ -100,6 +120,10 @@ class HumanReporter final : public Reporter {
                     format_rate(static_cast<std::uint64_t>(static_cast<double>(fetched) * 1000 /
                                                            static_cast<double>(milliseconds)))));
     for (const std::string& row : source_rows(summary)) console_.result(row);
+    const PeersAnswer& peers = summary.progress.peers_answer;
+    if (summary.progress.peer_bytes == 0 && is_worth_telling(peers.reason)) {
+      console_.result(fmt::format("  {:<11} {}", "no peers", printable(peers.text)));
+    }
     if (summary.others.empty()) {
       return console_.result(fmt::format("  {:<11} {}", "integrity", integrity_text(summary.file)));
     }
@@ -153,6 +177,18 @@ class HumanReporter final : public Reporter {
     return size;
   }
 
+  // Each reason once.
+  void tell_peers(const PeersAnswer& answer) {
+    if (answer.reason == PeersReason::looking) {
+      if (looking_since_ == Clock::time_point{}) looking_since_ = Clock::now();
+      if (Clock::now() - looking_since_ < kLongLooking) return;
+    } else if (!is_worth_telling(answer.reason)) {
+      return;
+    }
+    if (!told_.insert(answer.reason).second) return;
+    console_.line("no peers: " + printable(answer.text));
+  }
+
   void file_row(const FileStatus& file) {
     console_.result(fmt::format("  {}: {}, {}", printable(file.destination),
                                 format_bytes(file.total_bytes), integrity_text(file)));
@@ -187,8 +223,11 @@ class HumanReporter final : public Reporter {
     return rows;
   }
 
+  using Clock = std::chrono::steady_clock;
   Console console_;
   std::string last_state_;
+  std::set<PeersReason> told_;
+  Clock::time_point looking_since_{};
 };
 
 class QuietReporter final : public Reporter {

@@ -165,6 +165,11 @@ class HumanJobsReporter final : public JobsReporter {
   }
 
   void sharing(const SharingStatus& sharing) override {
+    if (sharing.upload.bar != bar_) {
+      bar_ = sharing.upload.bar;
+      console_.line(bar_ == UploadBar::none ? "peers are given what they ask for again"
+                                            : "peers get nothing: " + sharing.upload.reason);
+    }
     // Bytes and peers change all the time: those are for programs.
     if (sharing.contents == shared_) return;
     shared_ = sharing.contents;
@@ -228,10 +233,14 @@ class HumanJobsReporter final : public JobsReporter {
                : file.transferred ? ", transferred"
                                   : ""));
     field("", printable(file.note));
+    if (file.peers_answer.reason != PeersReason::idle) {
+      field("", "peers: " + printable(file.peers_answer.text));
+    }
   }
 
   Console console_;
   std::uint32_t shared_ = 0;  // contents, as told last
+  UploadBar bar_ = UploadBar::none;
 };
 
 }  // namespace

@@ -97,7 +97,9 @@ ordered_json json_of(const FileStatus& file) {
           {"size", std::move(size)},
           {"done", file.verified_bytes},
           {"transferred", file.transferred},
-          {"completed", file.completed}};
+          {"completed", file.completed},
+          {"peers_answer", to_string(file.peers_answer.reason)},
+          {"peers_text", file.peers_answer.text}};
 }
 
 class JsonJobsReporter final : public JobsReporter {
@@ -151,9 +153,15 @@ class JsonJobsReporter final : public JobsReporter {
   }
 
   void sharing(const SharingStatus& sharing) override {
+    ordered_json barred = nullptr;
+    if (sharing.upload.bar != UploadBar::none) barred = to_string(sharing.upload.bar);
     stream_.emit("sharing", {{"contents", sharing.contents},
                              {"peers_connected", sharing.peers_connected},
-                             {"served_bytes", sharing.served_bytes}});
+                             {"served_bytes", sharing.served_bytes},
+                             {"barred", std::move(barred)},
+                             {"reason", sharing.upload.reason},
+                             {"given_this_month", sharing.upload.given_this_month},
+                             {"allowed_per_month", sharing.upload.allowed_per_month}});
   }
 
   void run_ended(const RunSummary& summary) override {

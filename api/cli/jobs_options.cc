@@ -166,6 +166,7 @@ void add_set(CLI::App& app, JobsSet& options) {
 void add_run(CLI::App& app, JobsRun& options) {
   add_listen_option(app, options.listen);
   add_peer_options(app, options.peer_options);
+  add_monthly_limit(app, options.peer_options.limits);
   app.add_flag_callback(
       "--no-peers", [&] { options.use_peers = false; }, "Fetch from origins only");
   app.add_flag_callback(
@@ -230,6 +231,9 @@ struct Contradiction {
     return any ? "" : "nothing to change: name at least one property";
   }
   std::string operator()(const JobsRun& options) const {
+    if (options.keep_going && !may_have_peers(options.peer_options)) {
+      return "--keep-going contradicts this --download-mode: it has no peers";
+    }
     if (options.use_peers) return {};
     if (!options.listen.empty()) return "--listen contradicts --no-peers";
     if (options.keep_going) return "--keep-going contradicts --no-peers";

@@ -72,6 +72,8 @@ class JsonReporter final : public Reporter {
                              {"integrity", to_string(summary.file.integrity)},
                              {"verified", is_verified(summary.file)},
                              {"digest", digest_of(summary.file)},
+                             {"peers_answer", to_string(summary.progress.peers_answer.reason)},
+                             {"peers_text", summary.progress.peers_answer.text},
                              {"files", std::move(files)},
                              {"sources", json_of(summary.sources)}});
   }

@@ -33,6 +33,7 @@ ordered_json json_of(const std::vector<SourceStats>& sources) {
                     {"wasted", source.wasted_bytes},
                     {"served", source.served_bytes},
                     {"banned", source.banned}});
+    if (source.kind == SourceKind::peer) list.back()["class"] = to_string(source.where);
   }
   return list;
 }
@@ -47,7 +48,9 @@ ordered_json json_of(const Progress& progress) {
           {"bytes_from_peers", progress.peer_bytes},
           {"wasted", progress.wasted_bytes},
           {"rate", progress.rate_bytes_per_s},
-          {"peers", progress.peers_connected}};
+          {"peers", progress.peers_connected},
+          {"peers_answer", to_string(progress.peers_answer.reason)},
+          {"peers_text", progress.peers_answer.text}};
 }
 
 void JsonStream::emit(const char* event, const ordered_json& fields) {

@@ -32,6 +32,8 @@ CLI::App& add_publish(CLI::App& app, PublishOptions& options) {
   command.add_option("FILE", options.file, "File to describe")->type_name("")->required();
   add_list(command, "--url", options.urls, "URL", "Where the bytes can be fetched (repeatable)");
   add_list(command, "--tracker", options.trackers, "URL", "Announce URL (repeatable)");
+  command.add_flag("--share-private", options.share_private,
+                   "Who fetches it with credentials may share it with peers");
   command.add_option("-o,--output", options.output, "Where to write; default FILE.torrent")
       ->type_name("FILE.torrent");
   add_json_option(command, options.json);
@@ -67,6 +69,14 @@ std::string contradiction_of(const GetOptions& options) {
     return problem;
   }
   if (auto problem = cli::contradiction_of(options.change); !problem.empty()) return problem;
+  if (options.peer_options.mode == DownloadMode::bypass && !options.cache.empty()) {
+    return "--cache contradicts --download-mode bypass";
+  }
+  if (!may_have_peers(options.peer_options)) {
+    if (options.share) return "--share contradicts this --download-mode: it has no peers";
+    if (!options.peers.empty()) return "--peer contradicts this --download-mode: it has no peers";
+    if (!options.use_origin) return "--no-origin contradicts this --download-mode: it has no peers";
+  }
   if (options.use_peers) return {};
   if (!options.listen.empty()) return "--listen contradicts --no-peers";
   if (options.share) return "--share contradicts --no-peers";
@@ -166,8 +176,8 @@ Command parse_command_line(int argc, const char* const* argv, const char* versio
   if (is_given(jobs_command)) return checked(jobs);
   if (lacks_command(cache_command)) {
     return UsageError{
-        "a command of cache is missing: status, list, pin, unpin, expire, delete, trim, verify, "
-        "import or export"};
+        "a command of cache is missing: status, list, pin, unpin, share, unshare, expire, delete, "
+        "trim, verify, import or export"};
   }
   if (is_given(cache_command)) return checked(cache);
   if (lacks_command(group_command)) {

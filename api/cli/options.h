@@ -19,6 +19,7 @@ struct PublishOptions {
   std::string output;  // empty: FILE.torrent
   std::vector<std::string> urls;
   std::vector<std::string> trackers;
+  bool share_private = false;
   bool json = false;
   bool quiet = false;
 };
@@ -60,12 +61,15 @@ void apply(const OriginOptions& from, EngineOptions& to);
 
 // Who may be a peer; as the fields of EngineOptions.
 struct PeerOptions {
-  std::string group;  // file; empty: everybody on the network
-  std::string rules;  // file; empty: of the state directory, if there is one
+  std::string group;                 // file; empty: everybody on the network
+  std::string rules;                 // file; empty: of the state directory, if there is one
+  std::optional<DownloadMode> mode;  // nothing: the one that fits the rest
   PeerLimits limits;
 };
 
 void apply(const PeerOptions& from, EngineOptions& to);
+// The mode has peers, or was not named.
+[[nodiscard]] bool may_have_peers(const PeerOptions& options);
 // Of the group that is named; empty: of none, or its file cannot be read any more.
 [[nodiscard]] std::string group_id(const PeerOptions& options);
 
@@ -157,6 +161,10 @@ struct CachePin {
   bool pinned = true;
   std::vector<std::string> ids;
 };
+struct CacheShare {
+  bool shared = true;
+  std::vector<std::string> ids;
+};
 struct CacheExpire {
   std::vector<std::string> ids;
   std::optional<std::chrono::seconds> delay;  // from now on; nothing: never
@@ -174,6 +182,7 @@ struct CacheImport {
   std::string manifest;
   std::string name;
   bool pin = false;
+  bool share = true;
 };
 struct CacheExport {
   std::string id;
@@ -187,8 +196,8 @@ struct CacheCommand {
   std::string state;  // empty: default_state_directory()
   CachePolicy policy;
   bool json = false;
-  std::variant<CacheStatusOf, CacheList, CacheTrim, CachePin, CacheExpire, CacheDelete, CacheVerify,
-               CacheImport, CacheExport>
+  std::variant<CacheStatusOf, CacheList, CacheTrim, CachePin, CacheShare, CacheExpire, CacheDelete,
+               CacheVerify, CacheImport, CacheExport>
       command;
 };
 

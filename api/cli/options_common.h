@@ -34,6 +34,8 @@ CLI::Option* add_request_options(CLI::App& app, JobChange& change);
 [[nodiscard]] std::string contradiction_of(const JobChange& change);
 // Who may be a peer.
 void add_peer_options(CLI::App& app, PeerOptions& options);
+// Where there is a state directory to count in.
+void add_monthly_limit(CLI::App& app, PeerLimits& limits);
 void add_listen_option(CLI::App& app, std::string& listen);
 void add_json_option(CLI::App& app, bool& json);
 

@@ -35,6 +35,51 @@ void add_rate(CLI::App& app, const char* name, std::uint64_t& rate, const char* 
       ->check(check);
 }
 
+void add_size(CLI::App& app, const char* name, std::uint64_t& size, const char* help) {
+  const CLI::Validator check(
+      [](std::string& text) {
+        const auto parsed = parse_size(text);
+        const auto* problem = std::get_if<std::string>(&parsed);
+        return problem != nullptr ? *problem : std::string();
+      },
+      "");
+  app.add_option_function<std::string>(
+         name,
+         [&size](const std::string& text) {
+           const auto parsed = parse_size(text);
+           if (const auto* value = std::get_if<std::uint64_t>(&parsed)) size = *value;
+         },
+         help)
+      ->type_name("SIZE")
+      ->check(check);
+}
+
+// The least charge on battery, or "never".
+std::string battery_problem(const std::string& text) {
+  if (text == "never") return {};
+  const auto percent = parse_whole(text);
+  if (percent && *percent >= 0 && *percent <= 100) return {};
+  return "expected 0 to 100, or never";
+}
+
+void add_sharing_rules(CLI::App& app, SharingRules& rules) {
+  add_size(app, "--peer-min-memory", rules.min_memory_bytes,
+           "Give to peers only on a machine with so much memory, e.g. 4GB");
+  add_size(app, "--peer-min-disk", rules.min_disk_bytes,
+           "Likewise, with a cache disk of this size");
+  add_size(app, "--peer-min-free", rules.min_free_bytes,
+           "Likewise, with so much free on that disk");
+  app.add_option_function<std::string>(
+         "--peer-battery",
+         [&rules](const std::string& text) {
+           rules.on_battery = text != "never";
+           rules.min_battery_percent = static_cast<std::uint32_t>(parse_whole(text).value_or(0));
+         },
+         "On battery, give to peers only from so many per cent on, or never")
+      ->type_name("PERCENT|never")
+      ->check(CLI::Validator([](std::string& text) { return battery_problem(text); }, ""));
+}
+
 void add_limits(CLI::App& app, PeerLimits& limits) {
   add_rate(app, "--peer-upload-rate", limits.upload_bytes_per_s,
            "Bytes to all peers together per second, e.g. 1.5MB or 10Mbit");
@@ -44,11 +89,36 @@ void add_limits(CLI::App& app, PeerLimits& limits) {
   app.add_option("--peer-connections", limits.connections_max, "Peers at a time; default 1000")
       ->type_name("N")
       ->check(CLI::Range(2, 10'000));
+  app.add_option("--peer-upload-slots", limits.upload_slots,
+                 "Give to so many peers at a time, in turn; default: to all")
+      ->type_name("N")
+      ->check(CLI::Range(0, 10'000));
+  app.add_flag_callback(
+      "--no-puller", [&limits] { limits.puller = false; },
+      "Leave the origins to other peers as long as one of them asks these");
+  add_sharing_rules(app, limits.sharing);
 }
 
 }  // namespace
 
+void add_monthly_limit(CLI::App& app, PeerLimits& limits) {
+  add_size(app, "--peer-upload-monthly", limits.upload_bytes_per_month,
+           "Give peers no more than this in a calendar month, e.g. 20GB");
+}
+
 void add_peer_options(CLI::App& app, PeerOptions& options) {
+  app.add_option_function<std::string>(
+         "--download-mode",
+         [&options](const std::string& text) { options.mode = parse_download_mode(text); },
+         "0 http-only, 1 lan, 2 group, 99 simple or 100 bypass; default 1, with --group 2")
+      ->type_name("MODE")
+      ->check(CLI::Validator(
+          [](std::string& text) {
+            return parse_download_mode(text)
+                       ? std::string()
+                       : "'" + text + "' is no download mode: 0, 1, 2, 99, 100, or a name of one";
+          },
+          ""));
   add_limits(app, options.limits);
   app.add_option("--group", options.group,
                  "Only members of this group are peers; made by lanward group init")
@@ -114,7 +184,13 @@ CLI::App& add_group(CLI::App& app, GroupCommand& options) {
   return group;
 }
 
+bool may_have_peers(const PeerOptions& options) {
+  return !options.mode || *options.mode == DownloadMode::lan ||
+         *options.mode == DownloadMode::group || *options.mode == DownloadMode::internet;
+}
+
 void apply(const PeerOptions& from, EngineOptions& to) {
+  to.download_mode = from.mode;
   to.group_file = from.group;
   to.peer_rules_file = from.rules;
   to.peer_limits = from.limits;

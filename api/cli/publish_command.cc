@@ -14,6 +14,7 @@ ExitCode run_publish(const PublishOptions& options, Reporter& reporter, Waiter& 
   request.output = options.output;
   request.urls = options.urls;
   request.trackers = options.trackers;
+  request.share_private = options.share_private;
   auto next_report = std::chrono::steady_clock::now() + reporter.interval();
   request.progress = [&](std::uint64_t done_bytes, std::uint64_t total_bytes) {
     if (waiter.wait(std::chrono::milliseconds{0}) == Waiter::Woken::signal) {

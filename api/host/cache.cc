@@ -148,6 +148,12 @@ Result<void> Cache::expire(const std::string& id,
   });
 }
 
+Result<void> Cache::share(const std::string& id, bool shared) {
+  return with_content(impl_, id, [&](ports::CacheAdmin& admin, const core::Digest& digest) {
+    return admin.share(digest, shared);
+  });
+}
+
 Result<void> Cache::remove(const std::string& id, bool pinned_too) {
   return with_content(impl_, id, [&](ports::CacheAdmin& admin, const core::Digest& digest) {
     return admin.remove(digest, pinned_too);

@@ -177,6 +177,8 @@ bool DownloadBody::pump_chunk(std::vector<std::byte>& buffer) {
 }
 
 void DownloadBody::stop_stream(const Window& window, Error error) {
+  // Who sees the error and starts again must not be overtaken by the suspend() that goes with it.
+  const std::lock_guard calls(calls_);
   Lock guard = lock();
   if (generation_ != window.generation || ended_) return;
   sink_error_ = std::move(error);

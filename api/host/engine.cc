@@ -19,7 +19,9 @@
 #include "engine/core/bandwidth_governor.h"
 #include "engine/core/cache_rules.h"
 #include "engine/core/cache_url.h"
+#include "engine/core/download_mode.h"
 #include "engine/core/policy.h"
+#include "engine/core/upload_rules.h"
 #include "engine/store/digest.h"
 #include "engine/store/disk_store.h"
 #include "engine/store/journal.h"
@@ -73,7 +75,10 @@ Result<void> check(const PeerLimits& limits) {
       return fail(ErrorCode::invalid_argument, "peer_limits: expected 2 to 10000 connections");
     }
   }
-  return {};
+  if (limits.upload_slots > kConnectionsMost) {
+    return fail(ErrorCode::invalid_argument, "peer_limits: expected at most 10000 upload_slots");
+  }
+  return core::check_rules(limits.sharing);
 }
 
 Result<void> check(const EngineOptions& options) {
@@ -100,6 +105,10 @@ Result<void> check(const EngineOptions& options) {
   }
   if (auto ok = core::check_policy(options.cache_policy); !ok) return ok;
   if (auto ok = check(options.peer_limits); !ok) return ok;
+  if (options.peer_limits.upload_bytes_per_month > 0 && options.state_directory.empty()) {
+    return fail(ErrorCode::invalid_argument,
+                "peer_limits: upload_bytes_per_month is counted in a state_directory");
+  }
   if (auto ok = core::check_limits(options.bandwidth); !ok) return ok;
   return core::check_caches(options.caches);
 }
@@ -108,17 +117,32 @@ core::Policy policy_of(const EngineOptions& options) {
   core::Policy policy;
   policy.http_delay = options.peer_delay;
   policy.min_rate = core::ByteRate{options.min_rate_bytes_per_s};
+  policy.never_puller = !options.peer_limits.puller;
   policy.cache_host_fallback_foreground = options.cache_fallback_foreground;
   policy.cache_host_fallback_background = options.cache_fallback_background;
   return policy;
 }
 
-jobs::EngineSettings settings_of(const EngineOptions& options) {
+bool keeps(const EngineOptions& options, DownloadMode mode) {
+  return options.keep_delivered && core::rules_of(mode).keep;
+}
+
+Result<DownloadMode> mode_of(const EngineOptions& options) {
+  return core::choose_mode(options.download_mode,
+                           {.peers = options.peers_enabled || !options.run_jobs,
+                            .group = !options.group_file.empty(),
+                            .listen = !options.listen.empty(),
+                            .share_cached = options.shared_contents_max > 0});
+}
+
+jobs::EngineSettings settings_of(const EngineOptions& options, DownloadMode mode) {
   jobs::EngineSettings settings{.policy = policy_of(options),
                                 .progress_interval = options.progress_interval,
-                                .keep_delivered = options.keep_delivered,
+                                .keep_delivered = keeps(options, mode),
                                 .run_jobs = options.run_jobs,
                                 .shared_contents_max = options.shared_contents_max,
+                                .mode = mode,
+                                .peers_wanted = options.peers_enabled || !options.run_jobs,
                                 .bandwidth = options.bandwidth,
                                 .caches = options.caches,
                                 .jobs_max = options.limits.jobs_max,
@@ -134,7 +158,19 @@ peer::SwarmLimits limits_of(const PeerLimits& limits) {
           .download_bytes_per_s = limits.download_bytes_per_s,
           .upload = limits.upload,
           .connections_max = limits.connections_max,
-          .connections_per_content_max = limits.connections_per_content_max};
+          .connections_per_content_max = limits.connections_per_content_max,
+          .upload_slots = limits.upload_slots,
+          .upload_bytes_per_month = limits.upload_bytes_per_month,
+          .sharing = limits.sharing};
+}
+
+std::string cache_of(const EngineOptions& options) {
+  return options.cache_directory.empty() ? options.state_directory + "/cache"
+                                         : options.cache_directory;
+}
+
+std::string count_file_of(const EngineOptions& options) {
+  return options.state_directory + "/peers.given";
 }
 
 std::string rules_file_of(const EngineOptions& options) {
@@ -148,6 +184,8 @@ std::string rules_file_of(const EngineOptions& options) {
 
 Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& options) {
   if (auto ok = check(options); !ok) return tl::unexpected(ok.error());
+  const Result<DownloadMode> mode = mode_of(options);
+  if (!mode) return tl::unexpected(mode.error());
   std::shared_ptr<EngineImpl> impl(new EngineImpl);
   // First: its thread prepares while the other parts open.
   auto origins =
@@ -164,8 +202,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
     if (!loaded) return tl::unexpected(loaded.error());
     records = std::move(*loaded);
   }
-  const std::string cache = options.cache_directory.empty() ? options.state_directory + "/cache"
-                                                            : options.cache_directory;
+  const std::string cache = cache_of(options);
   // A mere working directory holds what its jobs need, whatever that is.
   auto store = store::DiskStore::open(
       {.directory = cache,
@@ -180,7 +217,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                ? Result<void>(fail(ErrorCode::invalid_state, "called from inside a callback"))
                : Result<void>();
   });
-  impl->peers_enabled_ = options.peers_enabled;
+  impl->peers_enabled_ = options.peers_enabled && core::rules_of(*mode).peers;
   if (auto opened = impl->open_swarm(options); !opened) return tl::unexpected(opened.error());
   impl->engine_ = std::make_unique<jobs::Engine>(jobs::Ports{.loop = *impl->loop_,
                                                              .origins = *impl->origins_,
@@ -190,7 +227,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
                                                              .journal = impl->journal_.get(),
                                                              .hasher = &store::make_hasher,
                                                              .metalink = &cdn::parse_metalink},
-                                                 settings_of(options), random_seed());
+                                                 settings_of(options, *mode), random_seed());
   impl->loop_->post([engine = impl->engine_.get(), records = std::move(records), disk,
                      keep = options.keep_delivered, run = options.run_jobs]() mutable {
     if (run) disk->prepare();
@@ -201,7 +238,7 @@ Result<std::shared_ptr<EngineImpl>> EngineImpl::open(const EngineOptions& option
 }
 
 Result<void> EngineImpl::open_swarm(const EngineOptions& options) {
-  if (!options.peers_enabled || !options.run_jobs) return {};
+  if (!peers_enabled_ || !options.run_jobs) return {};
   auto start = [settings = peer::SwarmOptions{.listen = options.listen,
                                               .local_discovery = options.local_discovery,
                                               .beacon = options.local_discovery,
@@ -209,6 +246,8 @@ Result<void> EngineImpl::open_swarm(const EngineOptions& options) {
                                               .group_file = options.group_file,
                                               .rules_file = rules_file_of(options),
                                               .limits = limits_of(options.peer_limits),
+                                              .count_file = count_file_of(options),
+                                              .places = {.disk = cache_of(options)},
                                               .sha256 = &store::sha256}] {
     return start_peers(settings);
   };

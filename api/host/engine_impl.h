@@ -96,7 +96,7 @@ class EngineImpl : public std::enable_shared_from_this<EngineImpl> {
   LateSwarm* late_swarm_ = nullptr;  // swarm_, if it starts on demand
   std::unique_ptr<jobs::Engine> engine_;
   std::optional<std::uint16_t> listen_port_;
-  bool peers_enabled_ = false;
+  bool peers_enabled_ = false;  // and the download mode has them
   // Held shared by every call, alone by close(): no call is left waiting for a stopped loop. A call
   // looks at closed_ before it locks, or callers could keep close() out, and again afterwards.
   std::shared_mutex calls_;

@@ -71,6 +71,9 @@ class LateMember final : public ports::SwarmMember {
     if (member_ != nullptr) return member_->connect(endpoint);
     if (dials_.size() < kDialsMax) dials_.push_back(endpoint);
   }
+  [[nodiscard]] core::SwarmView view() const override {
+    return member_ != nullptr ? member_->view() : core::SwarmView{};
+  }
   void leave(ports::Task done) override {
     if (member_ != nullptr) return member_->leave(std::move(done));
     swarm_.forget(this);
@@ -128,6 +131,12 @@ std::unique_ptr<ports::SwarmMember> LateSwarm::join(const ports::SwarmRequest& r
   return member;
 }
 
+core::SwarmReadiness LateSwarm::readiness() const {
+  if (swarm_ != nullptr) return swarm_->readiness();
+  if (missing_) return core::SwarmReadiness::missing;
+  return trouble_.empty() ? core::SwarmReadiness::not_started : core::SwarmReadiness::failed;
+}
+
 void LateSwarm::forget(const LateMember* member) { std::erase(waiting_, member); }
 
 void LateSwarm::launch() {
@@ -147,6 +156,7 @@ void LateSwarm::started() {
   Result<RunningSwarm>& running = *outcome_;
   if (!running) {
     trouble_ = "no peers: " + running.error().message;
+    missing_ = running.error().code == ErrorCode::not_found;
     return;
   }
   swarm_ = std::move(running->swarm);

@@ -37,6 +37,10 @@ class LateSwarm final : public ports::Swarm {
   [[nodiscard]] std::unique_ptr<ports::SwarmMember> join(const ports::SwarmRequest& request,
                                                          ports::FactSink facts) override;
   [[nodiscard]] std::string trouble() const override { return trouble_; }
+  [[nodiscard]] UploadStatus upload_status() const override {
+    return swarm_ == nullptr ? UploadStatus{} : swarm_->upload_status();
+  }
+  [[nodiscard]] core::SwarmReadiness readiness() const override;
   // Nothing before it is started. Any thread.
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const;
 
@@ -55,6 +59,7 @@ class LateSwarm final : public ports::Swarm {
   std::vector<LateMember*> waiting_;
   std::unique_ptr<ports::Swarm> swarm_;
   std::string trouble_;
+  bool missing_ = false;  // there is nothing to start
   mutable std::mutex mutex_;
   std::optional<std::uint16_t> port_;
   // Written by thread_ before it posts or ends.

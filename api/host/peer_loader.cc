@@ -23,26 +23,35 @@ std::string directory_of_command() {
 
 Result<const PeerModule*> load() {
   const std::string directory = directory_of_command();
-  // Where it is installed, or where it is built.
-  const std::array<std::string, 2> places{directory + "/" LANWARD_PEER_MODULE_FROM_COMMAND,
-                                          directory + "/" LANWARD_PEER_MODULE_NAME};
+  // Where it is installed with the command, where it is built, and where it is installed of a
+  // command that was copied elsewhere.
+  const std::array<std::string, 3> places{directory + "/" LANWARD_PEER_MODULE_FROM_COMMAND,
+                                          directory + "/" LANWARD_PEER_MODULE_NAME,
+                                          LANWARD_PEER_MODULE_INSTALLED};
   void* handle = nullptr;
+  std::string loaded;
   std::string why;
   for (const std::string& place : places) {
     // RTLD_LAZY: most of libtorrent's functions are never called. Never closed: threads run in it.
     if (handle == nullptr && ::access(place.c_str(), F_OK) == 0) {
       handle = ::dlopen(place.c_str(), RTLD_LAZY | RTLD_LOCAL);
       if (handle == nullptr) why = ::dlerror();
+      loaded = place;
     }
   }
+  if (handle == nullptr && why.empty()) {
+    return fail(ErrorCode::not_found,
+                "the module for peers, " LANWARD_PEER_MODULE_NAME ", is missing: it is neither " +
+                    places[0] + " nor " + places[1] + " nor " + places[2] +
+                    "; install lanward with all its files, or use --no-peers");
+  }
   if (handle == nullptr) {
-    return fail(ErrorCode::internal, "cannot load " + places[0] + ": " +
-                                         (why.empty() ? "it is not there" : why) +
+    return fail(ErrorCode::internal, "cannot load the module for peers: " + why +
                                          "; install lanward with all its files, or use --no-peers");
   }
   const auto* const module = static_cast<const PeerModule*>(::dlsym(handle, kPeerModuleSymbol));
   if (module == nullptr || std::string(module->version) != LANWARD_VERSION) {
-    return fail(ErrorCode::internal, places[0] + " is of another version; install lanward anew");
+    return fail(ErrorCode::internal, loaded + " is of another version; install lanward anew");
   }
   return module;
 }

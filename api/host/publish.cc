@@ -322,6 +322,7 @@ Result<Published> publish(const PublishRequest& request) {
   // A name that readers would refuse is not worth suggesting to them.
   std::string name = std::filesystem::path(request.file).filename();
   if (core::file_name_fault(name) == nullptr) parts.name = std::move(name);
+  parts.share_private = request.share_private;
   const std::vector<std::uint8_t> document = core::write_metainfo(parts);
   const auto manifest = core::parse_metainfo(document, store::sha256);
   if (!manifest) {

@@ -20,7 +20,7 @@ struct RunningSwarm {
 
 // The library has it from peer/. The command has another definition, which loads peer/ and
 // libtorrent when they are called for: peer_loader.cc. Errors: those of LibtorrentSwarm::create(),
-// and internal if there is nothing to load.
+// not_found if there is nothing to load, internal if it is of another version.
 [[nodiscard]] Result<RunningSwarm> start_peers(const peer::SwarmOptions& options);
 
 }  // namespace lanward::host

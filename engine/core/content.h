@@ -36,6 +36,10 @@ struct Manifest {
   std::vector<std::string> web_seeds;
   std::vector<std::string> trackers;
   std::vector<std::uint8_t> metainfo;  // the document itself, as it was read
+  // lanward.share: peers may have the file even if its source asks for credentials.
+  bool share_private = false;
+  // info.private (BEP 27): its peers come from trackers and from people, never from the network.
+  bool tracker_only = false;
 };
 
 }  // namespace lanward::core

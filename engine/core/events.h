@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <lanward/error.h>
+#include <lanward/types.h>
 
 #include "engine/core/content.h"
 #include "engine/core/digest.h"
@@ -91,6 +92,7 @@ struct PeerJoined {
   std::string address;  // for people
   Endpoint endpoint;    // where it accepts connections, as far as that is known
   bool leases = false;  // it understands lease messages
+  PeerClass where = PeerClass::lan;
 };
 struct PeerLeft {
   SourceId peer;

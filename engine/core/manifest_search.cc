@@ -134,6 +134,10 @@ void ManifestSearch::queue_documents() {
     documents_.push_back({Step::offered, options_.offered_manifests[i]});
   }
   if (options_.urls.empty()) return;
+  if (!options_.look_up) {
+    none_because_ = "the download mode does not look for one";
+    return;
+  }
   queue_linked(Step::linked, "application/x-bittorrent");
   documents_.push_back({Step::sidecar, sidecar_url(options_.urls[probed_url_])});
   if (options_.metalink != nullptr) queue_linked(Step::described, kMetalinkType);
@@ -169,7 +173,7 @@ void ManifestSearch::on(const OriginProbed& fact) {
   }
   told_ = origin_.digests;
   for (const OriginFacts::Link& link : origin_.links) {
-    if (link.rel != "duplicate") continue;
+    if (link.rel != "duplicate" || !options_.look_up) continue;
     // The file's own origin comes before its mirrors, and one without "pri" after the others.
     add_mirror({.url = link.target,
                 .priority = link.priority != 0 ? link.priority : kMetalinkPriorityMax});
@@ -216,6 +220,7 @@ void ManifestSearch::read_manifest(const DocumentFetched& fact) {
   if (options_.whole_file) result.digest = choose_digest(options_.digests).digest;
   result.found = std::move(found_);
   result.manifest = std::move(*manifest);
+  result.manifest_url = asked_url_;
   outcome_ = std::move(result);
 }
 

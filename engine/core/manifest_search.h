@@ -36,6 +36,8 @@ struct ManifestSearchOptions {
   std::optional<ByteCount> size = {};               // demanded
   bool whole_file = true;         // false: only ranges are wanted, a digest cannot be checked
   MetalinkFn metalink = nullptr;  // null: a Metalink is passed over
+  // False: no more than the URL itself is asked, and the documents that are named here.
+  bool look_up = true;
 };
 
 struct SearchResult {
@@ -51,6 +53,7 @@ struct SearchResult {
   bool length_unknown = false;
   // Origins that a document or a reply named (RFC 6249, Metalink). They have not been asked.
   std::vector<OriginSpec> found = {};
+  std::string manifest_url = {};  // where the manifest was asked for, as it was named
   // The source is a Metalink, and nothing but this is set.
   std::optional<Metalink> metalink = {};
 };

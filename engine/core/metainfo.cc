@@ -108,7 +108,23 @@ class MetainfoParser {
                                               "; only version 2 (BEP 52) is known");
     }
     manifest_.infohash = sha256_(std::as_bytes(info_->encoded()));
+    const auto tracker_only = read_flag(*info_, "private", "info.private");
+    if (!tracker_only) return tl::unexpected(tracker_only.error());
+    manifest_.tracker_only = *tracker_only;
     return {};
+  }
+
+  // 1 for yes; 0 or nothing for no. What it means is too weighty to be guessed.
+  static Result<bool> read_flag(const BencodeValue& dictionary, std::string_view key,
+                                std::string_view field) {
+    if (!dictionary.find(key)) return false;
+    const auto value = need(dictionary, key, BencodeType::integer, field);
+    if (!value) return tl::unexpected(value.error());
+    if (value->integer() != 0 && value->integer() != 1) {
+      return invalid(field,
+                     at(*value) + "is " + std::to_string(value->integer()) + ", neither 0 nor 1");
+    }
+    return value->integer() == 1;
   }
 
   // The one file of the tree: its name, its length, its root and its piece hashes.
@@ -269,6 +285,9 @@ class MetainfoParser {
     if (!root_.find("lanward")) return {};
     const auto ours = need(root_, "lanward", BencodeType::dictionary, "lanward");
     if (!ours) return tl::unexpected(ours.error());
+    const auto share = read_flag(*ours, "share", "lanward.share");
+    if (!share) return tl::unexpected(share.error());
+    manifest_.share_private = *share;
     if (!ours->find("name")) return {};
     const auto name = need(*ours, "name", BencodeType::string, "lanward.name");
     if (!name) return tl::unexpected(name.error());
@@ -433,11 +452,17 @@ std::vector<std::uint8_t> write_metainfo(const MetainfoParts& parts) {
   }
   out.string("info");
   write_info(out, parts.content);
-  if (!parts.name.empty()) {
+  if (!parts.name.empty() || parts.share_private) {
     out.string("lanward");
     out.begin_dictionary();
-    out.string("name");
-    out.string(parts.name);
+    if (!parts.name.empty()) {
+      out.string("name");
+      out.string(parts.name);
+    }
+    if (parts.share_private) {
+      out.string("share");
+      out.integer(1);
+    }
     out.end();
   }
   out.string("piece layers");

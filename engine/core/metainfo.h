@@ -32,6 +32,7 @@ struct MetainfoParts {
   std::string name;  // suggestion for the file name; kept outside the info dictionary
   std::vector<std::string> web_seeds;
   std::vector<std::string> trackers;
+  bool share_private = false;  // as in Manifest; outside the info dictionary, too
 };
 
 // Writes the canonical metainfo: v2-only, one file, the info dictionary a pure function of the

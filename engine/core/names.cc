@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <lanward/types.h>
 
@@ -46,6 +47,109 @@ const char* to_string(JobState state) noexcept {
       return "cancelled";
   }
   return "error";
+}
+
+namespace {
+
+constexpr std::array<std::pair<DownloadMode, const char*>, 6> kModes{{
+    {DownloadMode::cdn_only, "http-only"},
+    {DownloadMode::lan, "lan"},
+    {DownloadMode::group, "group"},
+    {DownloadMode::internet, "internet"},
+    {DownloadMode::simple, "simple"},
+    {DownloadMode::bypass, "bypass"},
+}};
+
+}  // namespace
+
+const char* to_string(DownloadMode mode) noexcept {
+  for (const auto& [each, name] : kModes) {
+    if (each == mode) return name;
+  }
+  return "unknown";
+}
+
+std::optional<DownloadMode> parse_download_mode(std::string_view text) {
+  for (const auto& [mode, name] : kModes) {
+    if (text == name || text == std::to_string(static_cast<int>(mode))) return mode;
+  }
+  return std::nullopt;
+}
+
+const char* to_string(PeersReason reason) noexcept {
+  switch (reason) {
+    case PeersReason::idle:
+      return "idle";
+    case PeersReason::undecided:
+      return "undecided";
+    case PeersReason::connected:
+      return "connected";
+    case PeersReason::looking:
+      return "looking";
+    case PeersReason::serving:
+      return "serving";
+    case PeersReason::mode:
+      return "mode";
+    case PeersReason::not_asked:
+      return "not_asked";
+    case PeersReason::private_content:
+      return "private_content";
+    case PeersReason::no_manifest:
+      return "no_manifest";
+    case PeersReason::empty_file:
+      return "empty_file";
+    case PeersReason::not_started:
+      return "not_started";
+    case PeersReason::module_missing:
+      return "module_missing";
+    case PeersReason::failed:
+      return "failed";
+    case PeersReason::rules_stopped:
+      return "rules_stopped";
+    case PeersReason::addresses_refused:
+      return "addresses_refused";
+    case PeersReason::handshake_refused:
+      return "handshake_refused";
+    case PeersReason::busy:
+      return "busy";
+  }
+  return "idle";
+}
+
+const char* to_string(UploadBar bar) noexcept {
+  switch (bar) {
+    case UploadBar::none:
+      return "none";
+    case UploadBar::switched:
+      return "switched";
+    case UploadBar::month:
+      return "month";
+    case UploadBar::count:
+      return "count";
+    case UploadBar::memory:
+      return "memory";
+    case UploadBar::disk_size:
+      return "disk_size";
+    case UploadBar::disk_free:
+      return "disk_free";
+    case UploadBar::battery:
+      return "battery";
+    case UploadBar::on_battery:
+      return "on_battery";
+  }
+  return "none";
+}
+
+const char* to_string(PeerClass where) noexcept {
+  switch (where) {
+    case PeerClass::lan:
+      return "lan";
+    case PeerClass::group:
+      return "group";
+    case PeerClass::other:
+      return "other";
+  }
+  return "other";
 }
 
 const char* to_string(Priority priority) noexcept {

@@ -135,6 +135,7 @@ std::optional<std::vector<std::uint8_t>> PeerAuth::take_hello(std::span<const st
       if (equal_secrets(entry.subspan(4), proof)) key_ = key;
     }
   }
+  lacks_key_ = !key_.has_value();
   if (!key_) return refused(in_common ? "a wrong proof" : "no key in common");
   state_ = State::expects_confirmation;
   std::vector<std::uint8_t> answer{kAuthVersion};

@@ -63,6 +63,8 @@ class PeerAuth {
   [[nodiscard]] bool accepted() const { return state_ == State::accepted; }
   // For a person; never what was received. Empty unless refused.
   [[nodiscard]] const std::string& why() const { return why_; }
+  // Refused, because it has none of our keys.
+  [[nodiscard]] bool lacks_key() const { return lacks_key_; }
   // Which key the connection rests on. REQUIRES: take_hello() has succeeded.
   [[nodiscard]] std::uint32_t key_id() const { return key_->id; }
 
@@ -81,6 +83,7 @@ class PeerAuth {
   AuthNonce their_nonce_{};
   AuthMemberId their_member_{};
   std::optional<GroupKey> key_;
+  bool lacks_key_ = false;
 };
 
 // version (1), nonce (16), number of proofs (1), each: key id (4), proof (32).

@@ -92,6 +92,10 @@ void PeerBook::proved(SourceId id) {
   set_trusted(*peer, true);
 }
 
+void PeerBook::cleared(SourceId id) {
+  if (Peer* peer = find(id); peer != nullptr) peer->bad_shares = 0;
+}
+
 void PeerBook::kept_claim(SourceId id, Instant now) {
   if (Peer* peer = find(id); peer != nullptr && peer->joined) {
     give_credit(*peer, now + kKeptClaimCredits * policy_.peer_credit);
@@ -159,6 +163,11 @@ bool PeerBook::speaks_leases(SourceId id) const {
 bool PeerBook::proven(SourceId id) const {
   const Peer* peer = find(id);
   return peer != nullptr && peer->proven;
+}
+
+bool PeerBook::banned(SourceId id) const {
+  const Peer* peer = find(id);
+  return peer != nullptr && peer->banned;
 }
 
 }  // namespace lanward::core

@@ -29,6 +29,8 @@ class PeerBook {
   ByteCount received(SourceId id, ByteCount total, Instant now);
   // It delivered a verified piece, or somebody proven has a piece that only it can have fetched.
   void proved(SourceId id);
+  // It delivered a verified piece all by itself: what it had a share in was spoilt by others.
+  void cleared(SourceId id);
   // It fetched what it had claimed: its offers count for several times the usual credit from now.
   void kept_claim(SourceId id, Instant now);
   // Counts a bad piece; true when that was one too many: the peer is banned now.
@@ -40,6 +42,7 @@ class PeerBook {
   [[nodiscard]] bool connected(SourceId id) const;
   [[nodiscard]] bool speaks_leases(SourceId id) const;
   [[nodiscard]] bool proven(SourceId id) const;
+  [[nodiscard]] bool banned(SourceId id) const;
   [[nodiscard]] std::uint32_t connected() const { return connected_; }
 
  private:

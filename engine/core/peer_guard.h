@@ -1,4 +1,5 @@
-// Addresses that are refused for a while because what came from them was no member of the group.
+// Addresses that are refused for a while because what came from them was no member of the group, or
+// did what no honest peer does.
 // Pure: the time comes in.
 #pragma once
 
@@ -42,8 +43,19 @@ class PeerGuard {
     const Duration ban = Duration{kFirstBan} * (std::int64_t{1} << doublings);
     entry.refused_until = now + std::min(ban, Duration{kLongestBan});
   }
-  // A member is there: what failed before was a mistake.
-  void succeeded(const Address& address) { entries_.erase(address); }
+  // It did harm that no mistake explains: refused at once.
+  void harmed(const Address& address, Instant now) {
+    forget(address, now);
+    Entry& entry = entries_[address];
+    entry.failures = std::max(entry.failures, kFreeFailures);
+    entry.harmed = true;
+    failed(address, now);
+  }
+  // A member is there: what failed before was a mistake, unless it was harm.
+  void succeeded(const Address& address) {
+    const auto entry = entries_.find(address);
+    if (entry != entries_.end() && !entry->second.harmed) entries_.erase(entry);
+  }
 
   [[nodiscard]] bool refuses(const Address& address, Instant now) const {
     const auto entry = entries_.find(address);
@@ -56,6 +68,7 @@ class PeerGuard {
  private:
   struct Entry {
     std::uint32_t failures = 0;
+    bool harmed = false;
     Instant last;
     Instant refused_until;
   };

@@ -97,6 +97,11 @@ struct Policy {
   // asked from the origin to find out. 0..100 MB/s. 1 MiB/s: any working LAN is far above it.
   ByteRate peer_rate_probe{kMiB};
 
+  // This peer leaves the origin to others that are willing to ask it, and begins only when it has
+  // known of none for so long: more than it takes to find a site's peers. 0.1..600 s.
+  bool never_puller = false;
+  Duration puller_absence{std::chrono::seconds{2}};
+
   // How long the origin waits for peers that are known by address, 0..10 s; up to four times as
   // long for the peer of the highest rank, so that one begins early and the others know it then.
   // Above the worst LAN round trip and connection set-up, inside what DNS, TCP and TLS take anyway.

@@ -64,6 +64,8 @@ Scheduler::Scheduler(const Content& content, SchedulerOptions options, Seed seed
       watch_at_(now + kWatchInterval),
       judge_at_(now) {
   puller_.set_background(options.background);
+  if (policy_.never_puller && peers_possible_)
+    reluctance_.emplace(policy_, place_, started_ + policy_.http_delay);
   plan(now);
 }
 
@@ -286,6 +288,7 @@ void Scheduler::on(const PieceVerified& fact, Instant now) {
   for (const SourceId source : fact.from) {
     if (is_peer(source)) proved(source);
   }
+  if (fact.from.size() == 1) peers_.cleared(fact.from[0]);
   if (fact.from.size() == 1 && !is_peer(fact.from[0])) ++origins_.at(fact.from[0]).good_pieces;
 }
 
@@ -302,7 +305,9 @@ bool Scheduler::settle(PieceIndex piece, Instant now) {
 
 void Scheduler::on(const PeersReport& fact, Instant now) {
   for (const PeerHasPiece& piece : fact.brought) {
-    if (settle(piece.piece, now)) proved(piece.peer);
+    if (!settle(piece.piece, now)) continue;
+    proved(piece.peer);
+    peers_.cleared(piece.peer);
   }
   for (const PeerProgressed& total : fact.totals) on(total, now);
   for (const PeerHasPiece& news : fact.news) on(news, now);
@@ -315,8 +320,12 @@ void Scheduler::on(const PieceFailed& fact, Instant now) {
   const bool alone = fact.from.size() == 1;
   // Bytes of several sources: only a piece from a single hand tells who is at fault.
   if (!alone && origins_.preferred() != nullptr) board_.keep_for_origin(fact.piece);
+  // Where one is out already, it was that one.
+  const bool known = std::any_of(fact.from.begin(), fact.from.end(),
+                                 [this](SourceId source) { return peers_.banned(source); });
   for (const SourceId source : fact.from) {
-    if (is_peer(source) || !excused(source, fact.from)) blame(source, fact.piece, alone, now);
+    if (is_peer(source) ? !known : !excused(source, fact.from))
+      blame(source, fact.piece, alone, now);
   }
   board_.release(fact.piece);
 }
@@ -383,6 +392,7 @@ void Scheduler::wake_by_parts() {
        {origins_.next_due(), peers_.next_due(), claims_.next_due(), roster_.next_due()}) {
     if (due) wake_.by(*due);
   }
+  if (reluctance_ && reluctance_->next_due()) wake_.by(*reluctance_->next_due());
 }
 
 void Scheduler::plan(Instant now) {
@@ -393,7 +403,9 @@ void Scheduler::plan(Instant now) {
   origins_.choose(now);
   const OriginBook::Origin* origin = origins_.preferred();
   if (origin == nullptr) board_.release_kept();
-  const bool willing = origin != nullptr && now >= started_ + policy_.http_delay;
+  leaving_ = reluctance_ && reluctance_->leaves(roster_.others_willing(false, now),
+                                                roster_.others_willing(true, now), now);
+  const bool willing = origin != nullptr && now >= started_ + policy_.http_delay && !leaving_;
   roster_.set_willing(willing);
   if (willing && !willing_at_) willing_at_ = now;
   peers_.expire(now);
@@ -431,6 +443,7 @@ Puller::Mode Scheduler::mode(Instant now) {
     return Puller::Mode::rest;
   }
   if (solo_) return Puller::Mode::solo;
+  if (leaving_) return Puller::Mode::rest;
   if (holding(now)) return Puller::Mode::rest;
   if (roster_.links().empty()) return Puller::Mode::alone;
   if (!roster_.pulls()) return Puller::Mode::rest;
@@ -488,7 +501,9 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const std::uint64_t total = total_rate_.rate(now).value;
   const bool active = roster_.others_fetch() || claims_.any_live();
 
-  const Duration patience = active ? policy_.lease_patience_active : policy_.lease_patience;
+  // Who leaves the origin to others gives them the time to find out that all do.
+  const Duration patience = (active ? policy_.lease_patience_active : policy_.lease_patience) +
+                            (leaving_ ? 2 * policy_.puller_absence : Duration{0});
   const Duration spread{(patience.count() / 1024) * static_cast<std::int64_t>(place_ >> 22U)};
   const Instant last_byte = std::max(last_peer_byte_, last_origin_byte_);
   // Fetching for oneself is no help while the origin answers nobody. But whoever was told so must
@@ -501,7 +516,7 @@ void Scheduler::start_solo_if_needed(Instant now) {
   const bool judged = now - owed_since_ >= policy_.lease_patience + spread;
   const std::uint64_t least = measured == 0 ? policy_.peer_rate_probe.value
                                             : measured / 100 * policy_.peer_rate_percent_min;
-  const bool slow = judged && !active && !puller_.busy() && peers < least;
+  const bool slow = judged && !active && !leaving_ && !puller_.busy() && peers < least;
   const bool below = policy_.min_rate.value > 0 && now - started_ >= 8 * kMinRateSlot &&
                      total < policy_.min_rate.value;
 
@@ -509,24 +524,8 @@ void Scheduler::start_solo_if_needed(Instant now) {
     solo_ = stalled || slow || below;
   } else if (!stalled && (below ? false : total * 5 >= policy_.min_rate.value * 6)) {
     const std::uint64_t enough = active ? origins_.rate(now).value / 2 : measured;
-    solo_ = peers == 0 || peers < enough;
+    solo_ = peers == 0 || (!leaving_ && peers < enough);
   }
-}
-
-// A piece that the store has lost is fetched once more; a store that does not answer at all ends
-// the transfer. False: it has.
-bool Scheduler::expect_verdicts(Instant now) {
-  const auto on_its_way = [&](PieceIndex piece) { return puller_.has_taken(piece); };
-  while (const auto overdue = verdicts_.take_overdue(now, on_its_way)) {
-    if (board_.open().contains(overdue->piece)) continue;  // it was judged, and nobody has it
-    if (overdue->hopeless) {
-      give_up({ErrorCode::disk_io, unjudged(overdue->piece)});
-      return false;
-    }
-    requests_.dropped(overdue->piece);
-    board_.release(overdue->piece);
-  }
-  return true;
 }
 
 std::string Scheduler::unjudged(PieceIndex piece) const {
@@ -534,54 +533,6 @@ std::string Scheduler::unjudged(PieceIndex piece) const {
       std::chrono::duration_cast<std::chrono::seconds>(policy_.verdict_timeout).count();
   return "the piece cache has had " + describe(piece, layout_) + " for " + std::to_string(seconds) +
          " s without telling whether it is good: does its disk answer?";
-}
-
-void Scheduler::judge(Instant now) {
-  if (!expect_verdicts(now)) return;
-  if (now >= judge_at_) {
-    judge_at_ = last_progress_ + policy_.no_progress_timeout;
-    if (now >= judge_at_) return give_up(describe_stall(now));
-  }
-  wake_.by(judge_at_);
-  if (const Error* death = origins_.death_of_all()) {
-    const bool settling = board_.open().count() + board_.verified().count() < layout_.piece_count();
-    if (!board_.any_offered() && !settling) {
-      const Instant patience = std::max(started_, last_offer_) + policy_.peer_grace;
-      if (!peers_possible_ || now >= patience) return give_up(*death);
-      wake_.by(patience);
-    }
-  }
-  report_waiting(now);
-}
-
-Error Scheduler::describe_stall(Instant now) const {
-  if (const auto piece = verdicts_.late(now)) return {ErrorCode::disk_io, unjudged(*piece)};
-  const auto seconds =
-      std::chrono::duration_cast<std::chrono::seconds>(policy_.no_progress_timeout).count();
-  std::string message = "no progress for " + std::to_string(seconds) + " s";
-  if (const Error* death = origins_.death_of_all()) {
-    message += "; " + death->message;
-  } else if (origins_.last_transient()) {
-    message += "; " + origins_.last_transient()->message;
-  } else if (origins_.none()) {
-    message += "; no peer offers the missing pieces";
-  }
-  return {ErrorCode::network, message};
-}
-
-// Tells when nothing moves because every origin is waiting out a failure, and when that is over.
-void Scheduler::report_waiting(Instant now) {
-  const OriginBook::Origin* origin = origins_.preferred();
-  const bool waiting = origins_.last_transient() && origin != nullptr && origin->ready_at > now &&
-                       origin->failures > 0 && requests_.live().empty() &&
-                       peer_rate_.rate(now).value == 0;
-  if (waiting && !transient_reported_) {
-    commands_.emplace_back(ReportTransient{*origins_.last_transient()});
-    transient_reported_ = true;
-  } else if (transient_reported_ && now == last_progress_) {
-    commands_.emplace_back(ClearTransient{});
-    transient_reported_ = false;
-  }
 }
 
 void Scheduler::give_up(Error error) {

@@ -19,6 +19,7 @@
 #include "engine/core/prng.h"
 #include "engine/core/puller.h"
 #include "engine/core/rate_meter.h"
+#include "engine/core/reluctance.h"
 #include "engine/core/request_ledger.h"
 #include "engine/core/site_roster.h"
 #include "engine/core/units.h"
@@ -128,6 +129,7 @@ class Scheduler {
   SiteRoster roster_;
   Puller puller_;
   VerdictWatch verdicts_;
+  std::optional<Reluctance> reluctance_;  // with Policy::never_puller
 
   RateMeter peer_rate_;
   RateMeter total_rate_;  // over the five seconds of Policy::min_rate
@@ -143,6 +145,7 @@ class Scheduler {
   std::optional<Instant> met_at_;      // when the first link came up
   std::optional<Instant> willing_at_;  // when fetching from the origin became possible
   bool began_ = false;                 // the hold is over
+  bool leaving_ = false;               // the origin is left to others
   bool heard_offers_ = false;
   bool solo_ = false;
   bool resting_ = false;  // others fetch, and nothing of this peer's own is under way

@@ -371,6 +371,24 @@ bool SiteRoster::pullers_linked() const {
                      [&](const Member& m) { return m.link || m.key == self_; });
 }
 
+bool SiteRoster::others_willing(bool lower_rank, Instant now) const {
+  const auto counts = [&](std::uint64_t rank) { return !lower_rank || rank < own_rank_; };
+  const bool linked = std::any_of(links_.begin(), links_.end(), [&](const Link& link) {
+    return link.key && link.willing && counts(link.rank);
+  });
+  if (linked) return true;
+  for (std::size_t i = 0; i < heard_.ranks.size(); ++i) {
+    const std::uint64_t rank = heard_.ranks[i];
+    if (!counts(rank) || !usable(heard_.members[i], now)) continue;
+    // What it says itself goes before hearsay.
+    const bool says_no = std::any_of(links_.begin(), links_.end(), [&](const Link& link) {
+      return link.key && link.rank == rank;
+    });
+    if (!says_no) return true;
+  }
+  return false;
+}
+
 bool SiteRoster::candidate() const {
   const std::size_t n = std::min<std::size_t>(2 * std::size_t{count_}, ranking_.size());
   return std::any_of(ranking_.begin(), ranking_.begin() + static_cast<std::ptrdiff_t>(n),

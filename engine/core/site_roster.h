@@ -70,6 +70,8 @@ class SiteRoster {
   // Counts up whenever the set of pullers changes; when that was last.
   [[nodiscard]] std::uint32_t generation() const { return generation_; }
   [[nodiscard]] Instant changed_at() const { return changed_at_; }
+  // Somebody else would fetch from the origin; `lower_rank`: somebody of a lower rank.
+  [[nodiscard]] bool others_willing(bool lower_rank, Instant now) const;
   // Others report that they fetch from the origin / what the site fetches in all, this peer
   // included. What was heard too long ago does not count.
   [[nodiscard]] bool others_fetch() const { return others_rate_.value > 0; }

@@ -9,6 +9,7 @@
 #include "engine/core/cache_rules.h"
 #include "engine/core/cache_url.h"
 #include "engine/core/overloaded.h"
+#include "engine/jobs/source_figures.h"
 
 namespace lanward::jobs {
 namespace {
@@ -139,11 +140,16 @@ void Download::open_content() {
 }
 
 ports::OpenHints Download::open_hints() const {
-  ports::OpenHints hints{.destination = plan_.destination, .beside = beside_};
+  core::FilePeers before = plan_.peers_facts;
+  before.found_private = false;  // that is said of what was opened, not of what will be
+  ports::OpenHints hints{.destination = plan_.destination,
+                         .beside = beside_,
+                         .bypass = plan_.bypass_cache,
+                         .share = plan_.open_to_all && !core::peers_barrier(before)};
   // What is shown to people may be in no URL that opens a door.
   if (!plan_.urls.empty()) hints.origin = core::without_secrets(plan_.urls.front().url);
-  if (plan_.manifest) {
-    hints.name = plan_.manifest->name;
+  if (plan_.manifest) hints.name = plan_.manifest->name;
+  if (plan_.manifest && !plan_.bypass_cache) {
     hints.metainfo = std::make_shared<const std::vector<std::uint8_t>>(plan_.manifest->metainfo);
   }
   if (hints.name.empty()) hints.name = plan_.destination.substr(plan_.destination.rfind('/') + 1);
@@ -163,8 +169,10 @@ void Download::begin_transfer() {
   store_note_ = store_->note();
   if (!std::exchange(cache_counted_, true)) cached_bytes_ = verified_bytes(plan_.wanted);
 
-  const bool peers = plan_.use_peers && ports_.swarm != nullptr && plan_.manifest &&
-                     plan_.content.layout.piece_count() > 0;
+  plan_.peers_facts.found_private = false;
+  shareable_ = !core::peers_barrier(plan_.peers_facts);
+  plan_.peers_facts.found_private = !store_->may_share() && !verified_.empty();
+  const bool peers = ports_.swarm != nullptr && !core::peers_barrier(plan_.peers_facts);
   core::SchedulerOptions options{.policy = plan_.policy,
                                  .have = not_to_fetch(verified_, plan_.wanted),
                                  .origins = {},
@@ -184,6 +192,7 @@ void Download::begin_transfer() {
                                   .peers = plan_.peers,
                                   .trackers = plan_.trackers},
                                  fact_sink());
+    joined_at_ = ports_.loop.now();
   }
   scheduler_ = std::make_unique<core::Scheduler>(plan_.content, std::move(options), seed_,
                                                  ports_.loop.now());
@@ -265,7 +274,7 @@ bool Download::begin_anew(const core::Event& event) {
   const auto* failed = std::get_if<core::StoreFailed>(&event);
   const bool full = failed != nullptr && (failed->error.code == ErrorCode::disk_full ||
                                           failed->error.code == ErrorCode::disk_io);
-  const bool move = full && !beside_ && !plan_.destination.empty();
+  const bool move = full && !beside_ && !plan_.bypass_cache && !plan_.destination.empty();
   if (!open || (lost == nullptr && !move)) return false;
   if (lost != nullptr) verified_.erase(lost->piece);
   beside_ = beside_ || move;
@@ -280,6 +289,7 @@ void Download::note(const core::Event& event) {
                  [&](const core::PieceVerified& f) { offer(f.piece); },
                  [&](const core::PeerJoined& f) {
                    SourceRecord& peer = sources_[f.peer];
+                   peer.where = f.where;
                    peer.name = f.address;
                    peer.joined = true;
                  },
@@ -305,6 +315,8 @@ void Download::note_total(const core::PeerProgressed& total) {
 
 void Download::offer(core::PieceIndex piece) {
   verified_.insert(piece);
+  // Somebody has sent it without asking who wants it.
+  if (shareable_ && store_ != nullptr) store_->share();
   if (member_ != nullptr) member_->announce(piece);
   if (holders_.size() > 1) tell_holders();  // one may want no more than it has
 }
@@ -351,7 +363,10 @@ void Download::execute(const core::Command& command) {
                    if (member_ != nullptr) member_->send(c.to, c.message);
                  },
                  [&](const core::ConnectPeer& c) {
-                   if (member_ != nullptr) member_->connect(c.endpoint);
+                   // BEP 27: what other peers tell of peers does not count.
+                   if (member_ != nullptr && !plan_.manifest->tracker_only) {
+                     member_->connect(c.endpoint);
+                   }
                  },
                  [&](const core::GiveUp& c) { fail_with(c.error); },
                  [&](const core::ReportTransient& c) { set_error(c.error); },
@@ -536,62 +551,6 @@ void Download::tell_holders() {
       }
     }
   })();
-}
-
-// ---- figures -----------------------------------------------------------------------------------
-
-bool Download::has(const core::PieceSet& pieces) const {
-  for (std::size_t i = 0; i < pieces.words().size(); ++i) {
-    if ((pieces.words()[i] & ~verified_.words()[i]) != 0) return false;
-  }
-  return true;
-}
-
-std::uint64_t Download::verified_bytes(const core::PieceSet& pieces) const {
-  std::uint64_t bytes = 0;
-  for (auto p = verified_.next(core::PieceIndex{0}); p; p = verified_.next(*p + 1)) {
-    if (pieces.contains(*p)) bytes += plan_.content.layout.size_of(*p);
-  }
-  return bytes;
-}
-
-std::uint32_t Download::peers_connected() const {
-  return static_cast<std::uint32_t>(std::count_if(
-      sources_.begin(), sources_.end(), [](const auto& entry) { return entry.second.joined; }));
-}
-
-std::string Download::response_headers() const {
-  return client_ != nullptr ? client_->reply_headers() : last_headers_;
-}
-
-void Download::add_present_sources(std::vector<SourceStats>& list) const {
-  std::map<core::SourceId, ports::SourceLedger> given;
-  if (store_ != nullptr) {
-    for (const ports::SourceLedger& entry : store_->ledger()) given[entry.source] = entry;
-  }
-  for (const auto& [id, record] : sources_) {
-    const SourceKind kind = core::is_peer(id) ? SourceKind::peer : SourceKind::origin;
-    const std::string& name = record.name;
-    const auto known = std::find_if(list.begin(), list.end(), [&](const SourceStats& s) {
-      return s.kind == kind && s.name == name;
-    });
-    SourceStats& stats = known != list.end()
-                             ? *known
-                             : list.emplace_back(SourceStats{.kind = kind, .name = record.name});
-    const std::size_t n = id.value - core::kFirstPeerSource;
-    const core::PeerProgressed swarm =
-        core::is_peer(id) && n < totals_.size() ? totals_[n] : core::PeerProgressed{};
-    stats.received_bytes += given[id].received.value + swarm.wasted.value;
-    stats.wasted_bytes += given[id].wasted.value + swarm.wasted.value;
-    stats.served_bytes += swarm.served.value;
-    stats.banned = stats.banned || record.banned;
-  }
-}
-
-std::vector<SourceStats> Download::sources() const {
-  std::vector<SourceStats> list = former_sources_;
-  add_present_sources(list);
-  return list;
 }
 
 }  // namespace lanward::jobs

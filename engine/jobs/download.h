@@ -15,6 +15,7 @@
 #include "engine/core/content.h"
 #include "engine/core/events.h"
 #include "engine/core/origin_spec.h"
+#include "engine/core/peers_answer.h"
 #include "engine/core/piece_set.h"
 #include "engine/core/scheduler.h"
 #include "engine/core/units.h"
@@ -56,7 +57,11 @@ class Download final : private OriginControl::User {
     std::vector<std::string> peers;
     std::vector<std::string> trackers;
     bool use_origin = true;
-    bool use_peers = true;
+    core::FilePeers peers_facts;  // what decides whether it may have peers
+    // Its source has told the size of this very file without being shown credentials, or the
+    // publisher lets it be shared: also what the cache has of it by credentials may go to peers.
+    bool open_to_all = false;
+    bool bypass_cache = false;
     core::PieceSet wanted;  // full: all
     ports::OriginSettings origin;
     core::Policy policy;
@@ -127,7 +132,9 @@ class Download final : private OriginControl::User {
   [[nodiscard]] bool has(const core::PieceSet& pieces) const;
   [[nodiscard]] std::uint64_t verified_bytes(const core::PieceSet& pieces) const;
   [[nodiscard]] std::uint64_t cached_bytes() const { return cached_bytes_; }
-  [[nodiscard]] std::uint32_t peers_connected() const;
+  // Nothing: of every class.
+  [[nodiscard]] std::uint32_t peers_connected(std::optional<PeerClass> where = {}) const;
+  [[nodiscard]] core::PeersFacts peers_facts() const;
   [[nodiscard]] std::uint32_t requests_in_flight() const { return requests_in_flight_; }
   [[nodiscard]] std::vector<SourceStats> sources() const;
   [[nodiscard]] std::string response_headers() const;
@@ -141,6 +148,7 @@ class Download final : private OriginControl::User {
   // never got that far the swarm tells.
   struct SourceRecord {
     std::string name;
+    PeerClass where = PeerClass::lan;
     bool joined = false;
     bool banned = false;
     bool validated = false;  // its file is the one of which the validator was told
@@ -193,6 +201,8 @@ class Download final : private OriginControl::User {
   std::optional<Error> error_;
   std::vector<Holder*> holders_;
   core::PieceSet verified_;
+  bool shareable_ = false;     // what the sources of this opening send may be given to peers
+  core::Instant joined_at_{};  // the swarm
   bool cache_counted_ = false;
   std::uint64_t cached_bytes_ = 0;
   std::uint32_t requests_in_flight_ = 0;

@@ -1,5 +1,6 @@
 #include "engine/jobs/file_record.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -30,10 +31,23 @@ ports::FileRecord to_record(const FileSpec& spec) {
   record.found_urls = spec.found_urls;
   record.offered_manifests = spec.offered_manifests;
   record.metalink_url = spec.metalink_url;
+  record.manifest_elsewhere = spec.manifest_elsewhere;
   if (spec.manifest) {
     record.metainfo = std::make_shared<const std::vector<std::uint8_t>>(spec.manifest->metainfo);
   }
   return record;
+}
+
+void rename_source(FileSpec& spec, const std::string& url) {
+  const auto old =
+      std::find_if(spec.urls.begin(), spec.urls.end(),
+                   [&](const core::OriginSpec& origin) { return origin.url == spec.source; });
+  if (old != spec.urls.end()) {
+    old->url = url;
+  } else {
+    spec.urls.insert(spec.urls.begin(), {.url = url});
+  }
+  spec.source = url;
 }
 
 Result<FileSpec> to_spec(const ports::FileRecord& record, core::Sha256Fn sha256) {
@@ -56,6 +70,7 @@ Result<FileSpec> to_spec(const ports::FileRecord& record, core::Sha256Fn sha256)
                 .size = record.demanded_size,
                 .found_urls = record.found_urls,
                 .offered_manifests = record.offered_manifests,
+                .manifest_elsewhere = record.manifest_elsewhere,
                 .metalink_url = record.metalink_url};
   for (const std::string& text : request.mirrors) spec.urls.push_back(core::parse_origin(text));
   if (record.metainfo != nullptr && !record.metainfo->empty()) {

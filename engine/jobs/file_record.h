@@ -1,6 +1,8 @@
 // Between the file as a job works on it and the file as the journal keeps it.
 #pragma once
 
+#include <string>
+
 #include <lanward/error.h>
 
 #include "engine/core/merkle.h"
@@ -8,6 +10,9 @@
 #include "engine/ports/journal.h"
 
 namespace lanward::jobs {
+
+// Another URL takes the place of the source.
+void rename_source(FileSpec& spec, const std::string& url);
 
 [[nodiscard]] ports::FileRecord to_record(const FileSpec& spec);
 // Errors: manifest_invalid for a document that is no manifest.

@@ -358,16 +358,21 @@ void Job::change(const JobChange& change, Done done) {
 
 void Job::set_remote_name(FileId file, std::string url, Done done) {
   call({.what = JobCall::set_remote_name,
-        .prepare = [this, file](ports::JobRecord&) -> Result<void> {
+        .prepare = [this, file, url](ports::JobRecord& draft) -> Result<void> {
           if (completing_) return fail(ErrorCode::invalid_state, "the job is being completed");
           if (this->file(file) == nullptr) {
             return fail(ErrorCode::file_unavailable,
                         "the job has no file " + std::to_string(file.value));
           }
+          const Transfer& transfer = *files_[file.value].transfer;
+          if (transfer.is_transferred()) return {};
+          FileSpec renamed = transfer.spec();
+          rename_source(renamed, url);
+          draft.files[file.value].request = to_record(renamed).request;
           return {};
         },
         .apply =
-            [this, file, url = std::move(url)] {
+            [this, file, url] {
               Transfer& transfer = *files_[file.value].transfer;
               if (transfer.is_transferred()) return;
               transfer.set_source(url);

@@ -254,8 +254,14 @@ JobStatus Job::status() const {
 
 Progress Job::progress() const {
   Progress progress{.total_known = !files_.empty()};
+  bool told = false;
   for (const File& file : files_) {
-    if (!file.dropped) file.transfer->add_to(progress);
+    if (file.dropped) continue;
+    file.transfer->add_to(progress);
+    const bool first = progress.files_total == 1;
+    const bool in_use = file.transfer->is_in_use() && !file.transfer->is_transferred();
+    if (first || (in_use && !told)) progress.peers_answer = file.transfer->peers_answer();
+    told = told || in_use;
   }
   progress.rate_bytes_per_s = rate_now_;
   return progress;

@@ -43,6 +43,8 @@ struct EngineSettings {
   bool keep_delivered = true;             // see EngineOptions
   bool run_jobs = true;                   // see EngineOptions
   std::uint32_t shared_contents_max = 0;  // see EngineOptions
+  DownloadMode mode = DownloadMode::lan;  // chosen: core/download_mode.h
+  bool peers_wanted = true;               // whoever runs the engine has not switched them off
   BandwidthLimits bandwidth;              // checked
   CacheHosts caches;                      // checked; of files that name none themselves
   // Limits of the queue, as in QueueLimits.
@@ -88,6 +90,8 @@ struct FileSpec {
   // Of a Metalink: origins and manifests. The caller's headers are not for them.
   std::vector<core::OriginSpec> found_urls = {};
   std::vector<std::string> offered_manifests = {};
+  // The manifest was found at another host than the file: what it permits does not count.
+  bool manifest_elsewhere = false;
   // The source is this Metalink, which is still to be fetched: what it describes takes the place
   // of this file.
   std::string metalink_url = {};

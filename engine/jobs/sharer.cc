@@ -48,6 +48,9 @@ void Sharer::look_again(core::Duration delay) {
 
 void Sharer::look() {
   look_again(kLookInterval);
+  if (!closing_ && max_ > 0 && ports_.swarm->upload_status().bar != UploadBar::none) {
+    return end_all();
+  }
   if (closing_ || looking_ || !offers_.empty() || loans_.size() >= max_) return;
   looking_ = true;
   std::set<core::Digest> skip = taken_;
@@ -63,6 +66,16 @@ void Sharer::look() {
                                  borrow_next();
                                });
                              });
+}
+
+// Who is given nothing must not be told that there is something.
+void Sharer::end_all() {
+  offers_.clear();
+  std::vector<core::Digest> ids;
+  for (const auto& [id, loan] : loans_) {
+    if (!loan.ending) ids.push_back(id);
+  }
+  for (const core::Digest& id : ids) end(id, [] {});
 }
 
 // One after the other: an index that was lost makes each of them a matter of reading the file.
@@ -175,6 +188,7 @@ void Sharer::close(ports::Task done) {
 
 SharingStatus Sharer::status() const {
   SharingStatus status{.served_bytes = served_before_};
+  if (ports_.swarm != nullptr) status.upload = ports_.swarm->upload_status();
   for (const auto& [id, loan] : loans_) {
     if (loan.member != nullptr) ++status.contents;
     status.peers_connected += static_cast<std::uint32_t>(loan.peers.size());

@@ -57,6 +57,7 @@ class Sharer {
   [[nodiscard]] ports::Task on_loop(ports::Task task);
   void look();
   void look_again(core::Duration delay);
+  void end_all();
   void borrow_next();
   void on_lent(const core::Manifest& manifest, Result<std::shared_ptr<ports::ContentStore>> lent);
   [[nodiscard]] ports::FactSink sink_of(const core::Digest& id, const Loan& loan);

@@ -14,4 +14,7 @@ SourceStats& entry_of(std::vector<SourceStats>& list, const SourceStats& like);
 void add_difference(std::vector<SourceStats>& sum, const std::vector<SourceStats>& now,
                     std::vector<SourceStats> before);
 
+// Adds what the source gave and got, by what kind of source it is.
+void add_source(SwarmStats& stats, const SourceStats& source);
+
 }  // namespace lanward::jobs

@@ -7,9 +7,12 @@
 #include <variant>
 
 #include "engine/core/byte_ranges.h"
+#include "engine/core/credentials.h"
+#include "engine/core/download_mode.h"
 #include "engine/core/header_rules.h"
 #include "engine/core/metainfo.h"
 #include "engine/core/overloaded.h"
+#include "engine/jobs/file_record.h"
 #include "engine/jobs/metalink_files.h"
 #include "engine/jobs/source_figures.h"
 
@@ -40,7 +43,7 @@ Transfer::Transfer(const Ports& ports, const EngineSettings& settings, OriginCon
       timer_(ports_.loop.make_timer([this] { drive_search(); })) {
   rest_on(core::choose_digest(spec_.digests).digest);
   if (!spec_.manifest) return;
-  content_ = spec_.manifest->content;
+  content_ = as_opened(spec_.manifest->content);
   integrity_ = Integrity::manifest;
   know_content();
 }
@@ -120,7 +123,8 @@ void Transfer::start(const FetchSettings& how) {
                                   .digests = spec_.digests,
                                   .size = spec_.size,
                                   .whole_file = spec_.ranges.empty(),
-                                  .metalink = ports_.metalink},
+                                  .metalink = ports_.metalink,
+                                  .look_up = core::rules_of(settings_.mode).look_up},
       ports_.sha256, seed_, ports_.loop.now());
   step_ = Step::searching;
   changed();
@@ -175,7 +179,16 @@ void Transfer::found(core::SearchResult result) {
   settle(std::move(result));
 }
 
+// Past the cache a content is another one than in it: neither is taken for the other.
+core::Content Transfer::as_opened(core::Content content) const {
+  if (settings_.mode != DownloadMode::bypass) return content;
+  const std::string identity = "lanward-bypass\n" + core::to_hex(content.id);
+  content.id = ports_.sha256(std::as_bytes(std::span(identity)));
+  return content;
+}
+
 void Transfer::settle(core::SearchResult result) {
+  result.content = as_opened(std::move(result.content));
   const core::Digest former = content_.id;
   const bool another = content_known_ && former != result.content.id;
   if (another) {
@@ -209,8 +222,44 @@ void Transfer::settle(core::SearchResult result) {
     spec_.found_urls.insert(spec_.found_urls.end(), result.found.begin(), result.found.end());
   }
   spec_.manifest = std::move(result.manifest);
+  judge_source(result);
   know_content();
   join_download();
+}
+
+// What the answers say about who may have the file.
+void Transfer::judge_source(const core::SearchResult& result) {
+  open_to_all_ = !has_credentials() && !result.probed_url.empty() && result.origin.size_known &&
+                 result.origin.size == content_.layout.size();
+  if (result.manifest_url.empty()) return;
+  const std::string host = core::header_host(result.manifest_url);
+  spec_.manifest_elsewhere =
+      result.manifest_url != spec_.manifest_url &&
+      std::none_of(spec_.urls.begin(), spec_.urls.end(), [&](const core::OriginSpec& origin) {
+        return core::header_host(origin.url) == host;
+      });
+}
+
+bool Transfer::has_credentials() const {
+  core::Requests requests{.client_certificate = !origin_.client_certificate.empty()};
+  for (const core::OriginSpec& origin : spec_.urls) requests.urls.push_back(origin.url);
+  requests.urls.push_back(spec_.manifest_url);
+  requests.urls.push_back(spec_.metalink_url);
+  requests.headers.assign(origin_.headers.begin(), origin_.headers.end());
+  return core::have_credentials(requests);
+}
+
+core::FilePeers Transfer::file_peers() const {
+  // An engine that only looks at jobs has no swarm and no opinion.
+  const bool none = ports_.swarm == nullptr && settings_.run_jobs;
+  const bool off = none && core::rules_of(settings_.mode).peers;
+  return {.mode = settings_.mode,
+          .asked = spec_.use_peers && settings_.peers_wanted && !off,
+          .searching = search_ != nullptr,
+          .credentials = has_credentials(),
+          .manifest = spec_.manifest.has_value(),
+          .permitted = spec_.manifest && spec_.manifest->share_private && !spec_.manifest_elsewhere,
+          .empty = spec_.manifest && content_.layout.piece_count() == 0};
 }
 
 void Transfer::know_content() {
@@ -248,7 +297,9 @@ void Transfer::join_download() {
                             .trackers = spec_.trackers,
                             // Without validator nothing can be added.
                             .use_origin = spec_.use_origin && (spec_.manifest || !transferred_),
-                            .use_peers = spec_.use_peers,
+                            .peers_facts = file_peers(),
+                            .open_to_all = open_to_all_ || file_peers().permitted,
+                            .bypass_cache = settings_.mode == DownloadMode::bypass,
                             .wanted = wanted_,
                             .origin = origin_,
                             .policy = policy_,
@@ -299,6 +350,7 @@ void Transfer::download_changed() {
     const bool there = download_->has(wanted_);
     if (there && must_match()) begin_check();
     // A piece that the disk lost meanwhile is fetched again: the file stays transferred.
+    if (there && !transferred_) keep_answer();
     if (there || !transferred_) transferred_ = there && !must_match();
     if (there && transferred_ && deliver_) deliver_now();
   }
@@ -467,16 +519,8 @@ void Transfer::deliver_now() {
 }
 
 void Transfer::set_source(const std::string& url) {
-  const auto old =
-      std::find_if(spec_.urls.begin(), spec_.urls.end(),
-                   [&](const core::OriginSpec& origin) { return origin.url == spec_.source; });
-  if (old != spec_.urls.end()) {
-    old->url = url;
-  } else {
-    spec_.urls.insert(spec_.urls.begin(), {.url = url});
-  }
-  spec_.source = url;
   // Without a manifest the identity is the URL's: it is found out anew.
+  rename_source(spec_, url);
 }
 
 void Transfer::set_background(bool background) {

@@ -109,6 +109,11 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   // The open content, for reading; null unless it is in use.
   [[nodiscard]] std::shared_ptr<ports::ContentStore> store() const;
   [[nodiscard]] const core::PieceLayout& layout() const { return content_.layout; }
+  [[nodiscard]] bool is_in_use() const {
+    return step_ != Step::idle && step_ != Step::failed && step_ != Step::delivered;
+  }
+  // Why it has peers or none.
+  [[nodiscard]] PeersAnswer peers_answer() const;
   // Adds this file's figures.
   void add_to(Progress& progress) const;
 
@@ -133,12 +138,17 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   void drive_search();
   void found(core::SearchResult result);
   void settle(core::SearchResult result);
+  [[nodiscard]] core::Content as_opened(core::Content content) const;
   void begin_spooling(core::SearchResult result);
   void spooling_changed() override;
   void spooled(Result<core::Content> content) override;
   void end_spooling();
   void expand(const core::Metalink& metalink);
   [[nodiscard]] Result<void> resolve_ranges();
+  void judge_source(const core::SearchResult& result);
+  [[nodiscard]] bool has_credentials() const;
+  [[nodiscard]] core::FilePeers file_peers() const;
+  void keep_answer();
   void know_content();
   void rest_on(const std::optional<core::ExpectedDigest>& digest);
   void join_download();
@@ -189,7 +199,9 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   std::vector<FileSpec> expansion_;
   std::string validated_url_;
   std::string validator_;
-  bool no_ranges_ = false;  // of validated_url_
+  bool no_ranges_ = false;    // of validated_url_
+  bool open_to_all_ = false;  // as in Download::Plan
+  PeersAnswer last_answer_;   // when the last byte had come
   bool transferred_ = false;
   bool delivered_ = false;
   bool background_ = false;

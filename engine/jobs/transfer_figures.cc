@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/core/byte_ranges.h"
+#include "engine/core/download_mode.h"
 #include "engine/jobs/source_figures.h"
 #include "engine/jobs/transfer.h"
 
@@ -74,14 +75,36 @@ FileStatus Transfer::status() const {
   if (download_ != nullptr) status.verified_bytes = download_->verified_bytes(wanted_);
   const std::string where = download_ != nullptr ? download_->store_note() : store_note_;
   if (!where.empty()) status.note += (status.note.empty() ? "" : "; ") + where;
-  if (spec_.use_peers && spec_.manifest && ports_.swarm != nullptr) {
+  status.peers_answer = peers_answer();
+  if (ports_.swarm != nullptr && !core::peers_barrier(file_peers())) {
     const std::string trouble = ports_.swarm->trouble();
     if (!trouble.empty()) status.note += (status.note.empty() ? "" : "; ") + trouble;
+    const UploadStatus upload = ports_.swarm->upload_status();
+    if (upload.bar != UploadBar::none && upload.bar != UploadBar::switched) {
+      status.note += (status.note.empty() ? "peers get nothing: " : "; peers get nothing: ");
+      status.note += upload.reason;
+    }
   }
   // Pieces reach beyond the ranges.
   status.verified_bytes =
       status.transferred ? status.total_bytes : std::min(status.verified_bytes, status.total_bytes);
   return status;
+}
+
+// How it was while there was something to fetch.
+void Transfer::keep_answer() {
+  core::PeersFacts facts = download_->peers_facts();
+  facts.complete = false;
+  last_answer_ = core::answer_peers(facts);
+}
+
+PeersAnswer Transfer::peers_answer() const {
+  if (step_ == Step::attached || (step_ == Step::delivered && download_ != nullptr)) {
+    return core::answer_peers(download_->peers_facts());
+  }
+  const bool in_use = step_ == Step::searching || step_ == Step::spooling;
+  PeersAnswer answer = core::answer_peers({.file = file_peers(), .in_use = in_use});
+  return answer.reason == PeersReason::idle && transferred_ ? last_answer_ : answer;
 }
 
 std::vector<SourceStats> Transfer::sources() const {
@@ -113,20 +136,17 @@ SwarmStats Transfer::swarm_stats() const {
   stats.file_id = spec_.manifest ? core::to_hex(spec_.manifest->infohash) : spec_.id;
   stats.source_url = spec_.urls.empty() ? spec_.source : spec_.urls.front().url;
   stats.file_bytes = content_.layout.size().value;
-  for (const SourceStats& source : sources()) {
-    const bool peer = source.kind == SourceKind::peer;
-    (peer ? stats.from_lan_peers_bytes : stats.from_http_bytes) += source.received_bytes;
-    stats.downloaded_bytes += source.received_bytes;
-    stats.to_lan_peers_bytes += source.served_bytes;
-  }
+  for (const SourceStats& source : sources()) add_source(stats, source);
   core::Duration duration = transferring_for_;
   if (transferring_since_ != core::Instant{}) duration += ports_.loop.now() - transferring_since_;
   stats.duration = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-  stats.mode = spec_.use_peers && ports_.swarm != nullptr && spec_.manifest
-                   ? DownloadMode::lan
-                   : DownloadMode::cdn_only;
+  const bool peers = ports_.swarm != nullptr && !core::peers_barrier(file_peers());
+  stats.mode =
+      peers || !core::rules_of(settings_.mode).peers ? settings_.mode : DownloadMode::cdn_only;
   if (download_ != nullptr) {
-    stats.lan_connections = download_->peers_connected();
+    stats.lan_connections = download_->peers_connected(PeerClass::lan);
+    stats.group_connections = download_->peers_connected(PeerClass::group);
+    stats.internet_connections = download_->peers_connected(PeerClass::other);
     stats.http_connections = download_->requests_in_flight();
     stats.status = transferred_ || delivered_ ? SwarmStatus::complete : SwarmStatus::downloading;
   }

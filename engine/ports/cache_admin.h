@@ -24,6 +24,7 @@ class CacheAdmin {
   [[nodiscard]] virtual Result<CachedContent> find(const core::Digest& id) = 0;
 
   [[nodiscard]] virtual Result<void> pin(const core::Digest& id, bool pinned) = 0;
+  [[nodiscard]] virtual Result<void> share(const core::Digest& id, bool shared) = 0;
   // Seconds since 1970.
   [[nodiscard]] virtual Result<void> expire(const core::Digest& id,
                                             std::optional<std::int64_t> when) = 0;

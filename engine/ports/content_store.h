@@ -93,7 +93,7 @@ class ContentStore {
   // Runs a blocking function (a read) on the store's workers, in no particular order.
   virtual void run_on_worker(Task task) = 0;
 
-  // Whether what is verified may be given to peers, now and by whoever opens the cache later. Caches
+  // Whether what is verified may be given to peers, now and by who opens the cache later. Caches
   // that keep nothing need not know.
   [[nodiscard]] virtual bool may_share() const { return true; }
   // From now on it may: its bytes have been seen to come without credentials. Returns at once.
@@ -137,6 +137,9 @@ struct OpenHints {
   std::string destination = {};
   // The cache has just failed to take the bytes of this content: they must go there.
   bool beside = false;
+  // The cache is to have no part in it: the bytes are kept beside the destination and nowhere else.
+  // REQUIRES: a destination, and an id that no content of the cache has.
+  bool bypass = false;
   // Whoever can reach its source may have it: what the cache has of it may be given to peers from
   // now on, however it came there. False: what was said before stands.
   bool share = false;

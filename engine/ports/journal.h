@@ -36,6 +36,8 @@ struct FileRecord {
   std::vector<core::OriginSpec> found_urls = {};  // URL and priority
   std::vector<std::string> offered_manifests = {};
   std::string metalink_url = {};  // not fetched yet
+  // `metainfo` was found at another host than the file.
+  bool manifest_elsewhere = false;
   // What the whole file was checked against, if it is transferred.
   std::optional<core::ExpectedDigest> digest = {};
 };

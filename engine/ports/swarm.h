@@ -7,8 +7,11 @@
 #include <string>
 #include <vector>
 
+#include <lanward/peers.h>
+
 #include "engine/core/content.h"
 #include "engine/core/lease_message.h"
+#include "engine/core/peers_answer.h"
 #include "engine/core/units.h"
 #include "engine/ports/content_store.h"
 #include "engine/ports/loop.h"
@@ -42,6 +45,8 @@ class SwarmMember {
   virtual void connect(const core::Endpoint& endpoint) = 0;
   // Drops the peer's session and refuses it from now on.
   virtual void ban(core::SourceId peer) = 0;
+  // What it has met so far, for the user to read.
+  [[nodiscard]] virtual core::SwarmView view() const { return {}; }
   // Drops every session and refuses new ones; `done` is posted to the loop when the store is no
   // longer touched.
   virtual void leave(Task done) = 0;
@@ -54,6 +59,11 @@ class Swarm {
                                                           FactSink facts) = 0;
   // Why nobody has peers, for the user to read; empty while there is no cause. Loop thread only.
   [[nodiscard]] virtual std::string trouble() const { return {}; }
+  [[nodiscard]] virtual core::SwarmReadiness readiness() const {
+    return trouble().empty() ? core::SwarmReadiness::running : core::SwarmReadiness::failed;
+  }
+  // Whether peers are given anything. Loop thread only.
+  [[nodiscard]] virtual UploadStatus upload_status() const { return {}; }
 };
 
 }  // namespace lanward::ports

@@ -35,6 +35,7 @@ CachedContent to_public(const IndexEntry& entry) {
           .disk_bytes = entry.disk_bytes,
           .pinned = entry.pinned,
           .manifest_known = entry.manifest,
+          .shared = entry.shared,
           .elsewhere = entry.elsewhere,
           .created = entry.created,
           .last_use = entry.last_use,
@@ -121,6 +122,14 @@ Result<void> DiskCacheAdmin::pin(const core::Digest& id, bool pinned) {
   return done;
 }
 
+Result<void> DiskCacheAdmin::share(const core::Digest& id, bool shared) {
+  if (auto found = entry(id); !found) return tl::unexpected(std::move(found.error()));
+  auto done = shared_.index->set_shared(id, shared);
+  // Whoever offers it now is asked to give it back, and finds that it may not be offered.
+  if (done && !shared) (void)shared_.registry.reclaim(id);
+  return done;
+}
+
 Result<void> DiskCacheAdmin::expire(const core::Digest& id, std::optional<std::int64_t> when) {
   if (auto found = entry(id); !found) return tl::unexpected(std::move(found.error()));
   auto done = shared_.index->set_expiry(id, when);
@@ -200,6 +209,11 @@ Result<CachedContent> DiskCacheAdmin::import_file(const std::string& path,
       return tl::unexpected(std::move(pinned.error()));
     }
   }
+  if (options.share) {
+    if (auto shared = shared_.index->set_shared(*imported, true); !shared) {
+      return tl::unexpected(std::move(shared.error()));
+    }
+  }
   keeper_.poke();
   return find(*imported);
 }
@@ -258,6 +272,7 @@ Result<CachedContent> ReadOnlyCacheAdmin::find(const core::Digest& id) {
 }
 
 Result<void> ReadOnlyCacheAdmin::pin(const core::Digest&, bool) { return refuse(directory_); }
+Result<void> ReadOnlyCacheAdmin::share(const core::Digest&, bool) { return refuse(directory_); }
 Result<void> ReadOnlyCacheAdmin::expire(const core::Digest&, std::optional<std::int64_t>) {
   return refuse(directory_);
 }

@@ -24,6 +24,7 @@ class DiskCacheAdmin final : public ports::CacheAdmin {
   [[nodiscard]] Result<std::vector<CachedContent>> list() override;
   [[nodiscard]] Result<CachedContent> find(const core::Digest& id) override;
   [[nodiscard]] Result<void> pin(const core::Digest& id, bool pinned) override;
+  [[nodiscard]] Result<void> share(const core::Digest& id, bool shared) override;
   [[nodiscard]] Result<void> expire(const core::Digest& id,
                                     std::optional<std::int64_t> when) override;
   [[nodiscard]] Result<void> remove(const core::Digest& id, bool pinned_too) override;
@@ -55,6 +56,7 @@ class ReadOnlyCacheAdmin final : public ports::CacheAdmin {
   [[nodiscard]] Result<std::vector<CachedContent>> list() override;
   [[nodiscard]] Result<CachedContent> find(const core::Digest& id) override;
   [[nodiscard]] Result<void> pin(const core::Digest& id, bool pinned) override;
+  [[nodiscard]] Result<void> share(const core::Digest& id, bool shared) override;
   [[nodiscard]] Result<void> expire(const core::Digest& id,
                                     std::optional<std::int64_t> when) override;
   [[nodiscard]] Result<void> remove(const core::Digest& id, bool pinned_too) override;

@@ -340,6 +340,13 @@ void DiskContent::lend(std::int64_t last_use) {
   row_dirty_ = unsynced_bytes_ > 0;  // pieces had to be proven
 }
 
+// A crash before the record is written leaves the content private, which harms nobody.
+void DiskContent::share() {
+  if (may_share_.exchange(true)) return;
+  shared_->workers.post(
+      [shared = shared_, id = content_.id] { (void)shared->index->set_shared(id, true); });
+}
+
 void DiskContent::call_back() {
   {
     const std::lock_guard lock(mutex_);

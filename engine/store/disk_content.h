@@ -50,6 +50,8 @@ class DiskContent final : public ports::ContentStore,
   [[nodiscard]] std::vector<ports::SourceLedger> ledger() const override;
   void run_on_worker(ports::Task task) override;
   [[nodiscard]] std::string note() const override { return note_; }
+  [[nodiscard]] bool may_share() const override { return may_share_; }
+  void share() override;
 
   // For range sinks.
   // Books bytes that are about to be taken; false when the content takes no more.
@@ -97,6 +99,8 @@ class DiskContent final : public ports::ContentStore,
   void call_back();
   // close(), but nothing is recorded if there is nothing new. Blocks.
   [[nodiscard]] Result<void> close_lent();
+  // What the record says of it; before anybody else has it.
+  void set_may_share(bool may) { may_share_ = may; }
   // Lifecycle operations of one content exclude each other.
   [[nodiscard]] std::mutex& operation_mutex() { return operation_mutex_; }
 
@@ -161,6 +165,7 @@ class DiskContent final : public ports::ContentStore,
   std::mutex flush_mutex_;  // taken before mutex_: rows are saved in the order of their making
   // Taken after flush_mutex_, before mutex_: while a row is saved the content is not abandoned.
   std::mutex row_mutex_;
+  std::atomic<bool> may_share_{false};
   std::atomic<bool> dropped_{false};  // what is on its way to the file need not get there
 
   mutable std::mutex mutex_;  // guards what follows

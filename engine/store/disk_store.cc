@@ -196,6 +196,7 @@ void DiskStore::open_with(const core::Content& content, ports::OpenHints hints,
     if (!opened) shared_->registry.release(content.id);
     // Before anybody can purge the content: what is written after that would stay for ever.
     if (opened) describe(content, hints);
+    if (opened) recall_sharing(static_cast<DiskContent&>(**opened), hints.share);
     done(std::move(opened));
   });
 }
@@ -206,6 +207,7 @@ Result<std::shared_ptr<ports::ContentStore>> DiskStore::open_now(const core::Con
   if (auto checked = check_content(content); !checked) {
     return tl::unexpected(std::move(checked.error()));
   }
+  if (hints.bypass) return open_past_cache(content, hints, facts);
   const std::uint64_t size = content.layout.size().value;
   Result<std::shared_ptr<DiskContent>> opened;
   Result<void> admitted = keeper_->admits(content.id, size);
@@ -239,6 +241,17 @@ Result<std::shared_ptr<ports::ContentStore>> DiskStore::open_now(const core::Con
     opened = open_beside(content, partial_path(hints.destination, content.id),
                          admitted ? keeper_->trouble() : admitted.error().message, facts);
   }
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  shared_->registry.opened(content.id, *opened);
+  shared_->flusher.poke();
+  return std::static_pointer_cast<ports::ContentStore>(*opened);
+}
+
+// A file of unknown length was fetched into the cache's spool and is moved out of it here.
+Result<std::shared_ptr<ports::ContentStore>> DiskStore::open_past_cache(
+    const core::Content& content, const ports::OpenHints& hints, const ports::FactSink& facts) {
+  auto opened = open_beside(content, partial_path(hints.destination, content.id),
+                            "the download mode is bypass", facts);
   if (!opened) return tl::unexpected(std::move(opened.error()));
   shared_->registry.opened(content.id, *opened);
   shared_->flusher.poke();
@@ -314,11 +327,23 @@ void DiskStore::describe(const core::Content& content, const ports::OpenHints& h
   bool manifest = false;
   if (hints.metainfo != nullptr && !hints.metainfo->empty() && !options_.working_directory) {
     const std::string path = manifest_path(options_.directory, content.id);
-    manifest = ::access(path.c_str(), F_OK) == 0 || write_manifest(path, *hints.metainfo);
+    // What is shared from now on is announced to the trackers of whoever shares it.
+    const auto entry = shared_->index->entry(content.id);
+    const bool anew = hints.share && !(entry && *entry && (*entry)->shared);
+    manifest =
+        (!anew && ::access(path.c_str(), F_OK) == 0) || write_manifest(path, *hints.metainfo);
   }
   if (manifest || !hints.name.empty() || !hints.origin.empty()) {
     (void)shared_->index->describe(content.id, hints.name, hints.origin, manifest);
   }
+}
+
+// What cannot be read, or written, is not shared.
+void DiskStore::recall_sharing(DiskContent& content, bool share) {
+  const core::Digest& id = content.content().id;
+  if (share) (void)shared_->index->set_shared(id, true);
+  const auto entry = shared_->index->entry(id);
+  content.set_may_share(share || (entry && *entry && (*entry)->shared));
 }
 
 Result<std::shared_ptr<ports::Spool>> DiskStore::spool() {

@@ -104,6 +104,8 @@ class DiskStore final : public ports::PieceStore {
   [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> open_now(const core::Content& content,
                                                                       const ports::OpenHints& hints,
                                                                       ports::FactSink facts);
+  [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> open_past_cache(
+      const core::Content& content, const ports::OpenHints& hints, const ports::FactSink& facts);
   [[nodiscard]] Result<std::shared_ptr<DiskContent>> open_in_cache(const core::Content& content,
                                                                    const ports::OpenHints& hints,
                                                                    const ports::FactSink& facts);
@@ -118,6 +120,7 @@ class DiskStore final : public ports::PieceStore {
   [[nodiscard]] Result<std::shared_ptr<ports::ContentStore>> lend_now(const core::Content& content,
                                                                       ports::FactSink facts);
   void describe(const core::Content& content, const ports::OpenHints& hints);
+  void recall_sharing(DiskContent& content, bool share);
   [[nodiscard]] Result<void> adopt_now(DiskSpool& spool, const core::Content& content);
   [[nodiscard]] Result<void> record_adopted(const std::string& path, const core::Content& content);
   [[nodiscard]] Result<void> deliver_now(DiskContent& content, const Target& target,

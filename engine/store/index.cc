@@ -18,7 +18,7 @@ namespace {
 
 constexpr const char* kEntryColumns =
     "SELECT id, size, piece_bytes, verified_bytes, COALESCE(disk_bytes, size), name, origin,"
-    " elsewhere, manifest, pinned, created, last_use, expires, checked FROM contents ";
+    " elsewhere, manifest, pinned, created, last_use, expires, checked, shared FROM contents ";
 
 template <std::size_t n>
 bool read_bytes(Statement& row, int column, std::array<std::uint8_t, n>& out) {
@@ -79,6 +79,11 @@ int write_description(sqlite3* db, const core::Digest& id, const std::string& na
       .bind(origin)
       .bind(std::int64_t{manifest})
       .step();
+}
+
+int write_shared(sqlite3* db, const core::Digest& id, bool shared) {
+  Statement update(db, "UPDATE contents SET shared=?2 WHERE id=?1");
+  return update.bind(id.data(), id.size()).bind(std::int64_t{shared}).step();
 }
 
 }  // namespace
@@ -240,7 +245,8 @@ IndexEntry Index::entry_of(const Held& held) {
           .elsewhere = held.row.elsewhere,
           .manifest = held.manifest,
           .created = held.row.last_use,
-          .last_use = held.row.last_use};
+          .last_use = held.row.last_use,
+          .shared = held.shared};
 }
 
 bool Index::hold(const IndexRow& row) {
@@ -258,6 +264,7 @@ int Index::write_held() {
     for (const auto& [id, held] : held_) {
       done = write_row(db_, held.row);
       if (is_done(done)) done = write_description(db_, id, held.name, held.origin, held.manifest);
+      if (is_done(done) && held.shared) done = write_shared(db_, id, true);
       if (!is_done(done)) break;
     }
     return done;
@@ -365,6 +372,17 @@ Result<void> Index::set_expiry(const core::Digest& id, std::optional<std::int64_
   });
 }
 
+Result<void> Index::set_shared(const core::Digest& id, bool shared) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_waiting()) {
+      if (const auto held = held_.find(id); held != held_.end()) held->second.shared = shared;
+      return {};
+    }
+  }
+  return run("write", [&] { return write_shared(db_, id, shared); });
+}
+
 Result<void> Index::set_checked(const core::Digest& id, std::int64_t when) {
   return run("write", [&]() -> int {
     Statement update(db_, "UPDATE contents SET checked=?2 WHERE id=?1");
@@ -394,6 +412,7 @@ int Index::select_entries(const char* where, const core::Digest* id, const Each&
     entry.last_use = query.integer(11);
     entry.expires = optional_integer(query, 12);
     entry.checked = optional_integer(query, 13);
+    entry.shared = query.integer(14) != 0;
     each(std::move(entry));
   }
   return code;

@@ -59,6 +59,7 @@ struct IndexEntry {
   std::int64_t last_use = 0;
   std::optional<std::int64_t> expires;
   std::optional<std::int64_t> checked;
+  bool shared = false;  // may be given to peers
 };
 
 // That a job, which is not final, has a file of a content.
@@ -102,6 +103,8 @@ class Index {
   // Nothing happens to a content that is not in the index.
   [[nodiscard]] Result<void> set_pinned(const core::Digest& id, bool pinned);
   [[nodiscard]] Result<void> set_expiry(const core::Digest& id, std::optional<std::int64_t> when);
+  // Whether the content may be given to peers; that it may not is what is said of a new one.
+  [[nodiscard]] Result<void> set_shared(const core::Digest& id, bool shared);
   [[nodiscard]] Result<void> set_checked(const core::Digest& id, std::int64_t when);
 
   [[nodiscard]] Result<std::vector<IndexEntry>> entries();
@@ -129,6 +132,7 @@ class Index {
     std::string name;
     std::string origin;
     bool manifest = false;
+    bool shared = false;
   };
 
   template <class Action>

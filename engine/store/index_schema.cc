@@ -32,15 +32,15 @@ constexpr const char* kSchema =
     "  manifest INTEGER NOT NULL DEFAULT 0,"
     "  pinned INTEGER NOT NULL DEFAULT 0,"
     "  expires INTEGER,"
-    "  checked INTEGER);"
+    "  checked INTEGER,"
+    "  shared INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX contents_by_last_use ON contents(last_use);"
     "CREATE TABLE reference("
     "  content BLOB NOT NULL, job BLOB NOT NULL, PRIMARY KEY(content, job)) WITHOUT ROWID;"
-    "PRAGMA user_version=2;"
+    "PRAGMA user_version=3;"
     "COMMIT;";
 
 constexpr const char* kFromVersion1 =
-    "BEGIN IMMEDIATE;"
     "ALTER TABLE contents ADD COLUMN verified_bytes INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE contents ADD COLUMN disk_bytes INTEGER;"
     "ALTER TABLE contents ADD COLUMN created INTEGER NOT NULL DEFAULT 0;"
@@ -54,6 +54,10 @@ constexpr const char* kFromVersion1 =
     "UPDATE contents SET created=last_use;"
     "CREATE TABLE reference("
     "  content BLOB NOT NULL, job BLOB NOT NULL, PRIMARY KEY(content, job)) WITHOUT ROWID;";
+
+// Which contents came by credentials, version 2 did not record: none of them may be given away.
+constexpr const char* kFromVersion2 =
+    "ALTER TABLE contents ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;";
 
 // What version 1 left to whoever reads the bitmaps.
 int count_verified_bytes(sqlite3* db) {
@@ -77,9 +81,13 @@ int create_index_schema(sqlite3* db) { return execute(db, kSchema); }
 
 int migrate_index_schema(sqlite3* db, int from) {
   if (from >= kIndexVersion) return SQLITE_OK;
-  int code = execute(db, kFromVersion1);
-  if (code == SQLITE_OK) code = count_verified_bytes(db);
-  if (is_done(code)) code = execute(db, "PRAGMA user_version=2; COMMIT;");
+  int code = execute(db, "BEGIN IMMEDIATE");
+  if (code == SQLITE_OK && from < 2) {
+    code = execute(db, kFromVersion1);
+    if (code == SQLITE_OK) code = count_verified_bytes(db);
+  }
+  if (is_done(code)) code = execute(db, kFromVersion2);
+  if (is_done(code)) code = execute(db, "PRAGMA user_version=3; COMMIT;");
   if (!is_done(code)) (void)execute(db, "ROLLBACK");
   return code;
 }

@@ -8,10 +8,10 @@ struct sqlite3;
 
 namespace lanward::store {
 
-inline constexpr int kIndexVersion = 2;
+inline constexpr int kIndexVersion = 3;
 
-// Makes the tables in an empty database, or turns those of version 1 into those of today, in one
-// transaction: whoever opens it next finds the one or the other. Returns SQLite's code.
+// Makes the tables in an empty database, or turns those of an earlier version into those of today,
+// in one transaction: whoever opens it next finds the one or the other. Returns SQLite's code.
 [[nodiscard]] int create_index_schema(sqlite3* db);
 [[nodiscard]] int migrate_index_schema(sqlite3* db, int from);
 

@@ -277,6 +277,7 @@ void store_told(const FileRecord& from, stored::File& to) {
     stored.set_priority(origin.priority);
   }
   store_list(from.offered_manifests, *to.mutable_offered_manifests());
+  to.set_manifest_elsewhere(from.manifest_elsewhere);
   to.set_metalink_url(from.metalink_url);
   if (from.digest) store_digest(*from.digest, *to.mutable_digest());
 }
@@ -388,6 +389,7 @@ void load_told(const stored::File& from, FileRecord& to) {
     to.found_urls.push_back({.url = origin.url(), .priority = origin.priority()});
   }
   to.offered_manifests.assign(from.offered_manifests().begin(), from.offered_manifests().end());
+  to.manifest_elsewhere = from.manifest_elsewhere();
   to.metalink_url = from.metalink_url();
   if (from.has_digest()) to.digest = load_digest(from.digest());
 }

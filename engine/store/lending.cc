@@ -17,8 +17,9 @@ void DiskStore::list_lendable(std::size_t max, std::set<core::Digest> skip,
   service_->post([this, max, skip = std::move(skip), done = std::move(done)]() mutable {
     auto entries = shared_->index->entries().value_or(std::vector<IndexEntry>{});
     std::erase_if(entries, [&](const IndexEntry& e) {
-      return !e.manifest || e.verified_bytes == 0 || !e.elsewhere.empty() || skip.contains(e.id) ||
-             shared_->registry.is_taken_by_transfer(e.id) || keeper_->references().contains(e.id);
+      return !e.shared || !e.manifest || e.verified_bytes == 0 || !e.elsewhere.empty() ||
+             skip.contains(e.id) || shared_->registry.is_taken_by_transfer(e.id) ||
+             keeper_->references().contains(e.id);
     });
     std::stable_sort(entries.begin(), entries.end(), [](const IndexEntry& a, const IndexEntry& b) {
       return a.last_use > b.last_use;
@@ -45,6 +46,10 @@ void DiskStore::lend(const core::Content& content, ports::FactSink facts, Opened
 
 Result<std::shared_ptr<ports::ContentStore>> DiskStore::lend_now(const core::Content& content,
                                                                  ports::FactSink facts) {
+  const auto entry = shared_->index->entry(content.id);
+  if (!entry || !*entry || !(*entry)->shared) {
+    return fail(ErrorCode::not_found, "the content " + to_hex(content.id) + " is not shared");
+  }
   auto row = shared_->index->find(content.id);
   if (!row) return tl::unexpected(std::move(row.error()));
   auto file = DataFile::open_existing(data_path(options_.directory, content.id));

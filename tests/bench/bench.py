@@ -1,10 +1,11 @@
 """Benchmarks of whole processes, each against a peer in the same run.
 
-Usage: bench.py --lanward BINARY [--size MIB] [--runs N] [--directory DIR]
+Usage: bench.py --lanward BINARY [--only get|peers] [--size MIB] [--runs N] [--directory DIR]
 
 get    one file from nginx on loopback, verified, against curl -o (which verifies nothing)
-peers  one file from one peer to another, against two libtorrent sessions with default settings but
-       for uTP, which is off: over loopback it is many times slower than TCP
+peers  one file from one peer to another, both members of a group, against two libtorrent sessions
+       with default settings but for uTP, which is off: over loopback it is many times slower than
+       TCP; they prove nothing to each other
 
 Runs alternate (A B A B ...), after one of each that does not count. Medians are printed, and the
 median of the ratios pair by pair. Wall time is from the start of the process to its end; sessions
@@ -115,12 +116,15 @@ def bench_peers(arguments, origin, manifest, directory):
     stock = subprocess.Popen([sys.executable, "-c", STOCK, manifest, seeds, "seed"],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     sharer = None
+    group = directory / "site.group"
+    run([arguments.lanward, "group", "init", "-o", group])
     try:
         stock_port = int(stock.stdout.readline())
         port = free_port()
         sharer = subprocess.Popen(
             [arguments.lanward, "get", "--json", manifest, "-o", directory / "shared", "--cache",
-             directory / "cache", "--listen", f"127.0.0.1:{port}", "--share", "forever"],
+             directory / "cache", "--listen", f"127.0.0.1:{port}", "--share", "forever",
+             "--group", group],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         for line in sharer.stdout:
             if '"event":"sharing"' in line:
@@ -129,7 +133,8 @@ def bench_peers(arguments, origin, manifest, directory):
         def lanward():
             (directory / "ours").unlink(missing_ok=True)
             return run([arguments.lanward, "get", "--quiet", "--no-cdn", manifest, "--peer",
-                        f"127.0.0.1:{port}", "--listen", "127.0.0.1:0", "-o", directory / "ours"])
+                        f"127.0.0.1:{port}", "--listen", "127.0.0.1:0", "--group", group, "-o",
+                        directory / "ours"])
 
         def libtorrent_session():
             save = directory / "stock"
@@ -140,7 +145,7 @@ def bench_peers(arguments, origin, manifest, directory):
             return tuple(map(float, done.stdout.split()))
 
         pairs = alternate(arguments.runs, lanward, libtorrent_session)
-        report("peer to peer", ("lanward", "libtorrent over TCP"), pairs, size)
+        report("peer to peer", ("lanward, in a group", "libtorrent over TCP"), pairs, size)
         print(f"  peak of the sharing side: lanward {peak_mib(sharer.pid):.0f} MiB, "
               f"libtorrent {peak_mib(stock.pid):.0f} MiB")
     finally:
@@ -165,6 +170,7 @@ def peak_mib(pid):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--lanward", required=True)
+    parser.add_argument("--only", choices=("get", "peers"))
     parser.add_argument("--size", type=int, default=1024, help="MiB, default 1024")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--directory", help="where the files go; default: the temporary directory")
@@ -178,8 +184,10 @@ def main():
                 file.write(os.urandom(MIB))
         url = f"http://127.0.0.1:{origin.port}/file.bin"
         run([arguments.lanward, "publish", origin.www / "file.bin", "--url", url])
-        bench_get(arguments, origin, url, directory)
-        bench_peers(arguments, origin, origin.www / "file.bin.torrent", directory)
+        if arguments.only != "peers":
+            bench_get(arguments, origin, url, directory)
+        if arguments.only != "get":
+            bench_peers(arguments, origin, origin.www / "file.bin.torrent", directory)
     finally:
         if origin is not None:
             support.stop(origin.process)

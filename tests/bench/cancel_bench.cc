@@ -1,4 +1,4 @@
-// How long a cancel takes: a job that is half done, with four peers connected.
+// How long a cancel takes: a job that is half done, with eight peers connected.
 //
 //   cancel_bench URL MANIFEST DIRECTORY ROUNDS
 //
@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
-constexpr int kPeers = 4;
+constexpr int kPeers = 8;
 constexpr std::chrono::seconds kPatience{120};
 constexpr std::chrono::microseconds kLook{200};
 // What a peer takes: enough to be connected, little enough to leave the machine to the job.

@@ -39,6 +39,40 @@ TEST(PeerOptions, EverybodyIsAPeerByDefault) {
   EXPECT_EQ(engine.peer_limits, PeerLimits{});
 }
 
+TEST(PeerOptions, TheDownloadModeIsANumberOrAName) {
+  EngineOptions engine;
+  apply(parsed<GetOptions>({"get", "s"}).peer_options, engine);
+  EXPECT_FALSE(engine.download_mode);
+  apply(parsed<GetOptions>({"get", "s", "--download-mode", "99"}).peer_options, engine);
+  EXPECT_EQ(engine.download_mode, DownloadMode::simple);
+  const auto jobs = parsed<JobsOptions>({"jobs", "run", "--download-mode", "http-only"});
+  EXPECT_EQ(std::get<JobsRun>(jobs.command).peer_options.mode, DownloadMode::cdn_only);
+  for (const Arguments& wrong :
+       {Arguments{"get", "s", "--download-mode", "7"},
+        Arguments{"get", "s", "--download-mode", "Lan"},
+        Arguments{"get", "s", "--download-mode", "0", "--share", "1"},
+        Arguments{"get", "s", "--download-mode", "99", "--no-origin"},
+        Arguments{"get", "s", "--download-mode", "0", "--peer", "1.2.3.4:5"},
+        Arguments{"get", "s", "--download-mode", "100", "--cache", "c"},
+        Arguments{"jobs", "run", "--download-mode", "0", "--keep-going"}}) {
+    EXPECT_TRUE(refused(wrong)) << wrong.back();
+  }
+}
+
+TEST(CacheOptions, SayWhatIsShared) {
+  const auto shared = parsed<CacheCommand>({"cache", "share", "abcdef", "123456"});
+  EXPECT_TRUE(std::get<CacheShare>(shared.command).shared);
+  EXPECT_EQ(std::get<CacheShare>(shared.command).ids.size(), 2U);
+  const auto kept = parsed<CacheCommand>({"cache", "unshare", "abcdef"});
+  EXPECT_FALSE(std::get<CacheShare>(kept.command).shared);
+  const auto import = parsed<CacheCommand>({"cache", "import", "f"});
+  EXPECT_TRUE(std::get<CacheImport>(import.command).share);
+  const auto secret = parsed<CacheCommand>({"cache", "import", "f", "--private"});
+  EXPECT_FALSE(std::get<CacheImport>(secret.command).share);
+  EXPECT_TRUE(refused({"cache", "share"}));
+  EXPECT_TRUE(parsed<PublishOptions>({"publish", "f", "--share-private"}).share_private);
+}
+
 TEST(PeerOptions, AreThoseOfTheEngine) {
   EngineOptions engine;
   apply(parsed<GetOptions>({"get", "s", "--group", "g", "--peer-rules", "r", "--peer-upload-rate",
@@ -56,7 +90,36 @@ TEST(PeerOptions, AreThoseOfTheEngine) {
   EXPECT_EQ(std::get<JobsRun>(jobs.command).peer_options.group, "g");
 }
 
+TEST(PeerOptions, SayWhenAndToHowManyIsGiven) {
+  const auto limits = [](const Arguments& more) {
+    Arguments all{"get", "s"};
+    all.insert(all.end(), more.begin(), more.end());
+    return parsed<GetOptions>(all).peer_options.limits;
+  };
+  EXPECT_EQ(limits({"--peer-upload-slots", "4"}).upload_slots, 4U);
+  EXPECT_TRUE(limits({}).puller);
+  EXPECT_FALSE(limits({"--no-puller"}).puller);
+  const SharingRules rules = limits({"--peer-min-memory", "4GB", "--peer-min-disk", "32GB",
+                                     "--peer-min-free", "1GiB", "--peer-battery", "40"})
+                                 .sharing;
+  EXPECT_EQ(rules.min_memory_bytes, 4'000'000'000U);
+  EXPECT_EQ(rules.min_disk_bytes, 32'000'000'000U);
+  EXPECT_EQ(rules.min_free_bytes, 1U << 30U);
+  EXPECT_TRUE(rules.on_battery);
+  EXPECT_EQ(rules.min_battery_percent, 40U);
+  EXPECT_FALSE(limits({"--peer-battery", "never"}).sharing.on_battery);
+  const auto jobs = parsed<JobsOptions>({"jobs", "run", "--peer-upload-monthly", "20GB"});
+  EXPECT_EQ(std::get<JobsRun>(jobs.command).peer_options.limits.upload_bytes_per_month,
+            20'000'000'000U);
+}
+
 TEST(PeerOptions, WhatMakesNoSenseIsRefused) {
+  EXPECT_TRUE(refused({"get", "s", "--peer-battery", "101"}));
+  EXPECT_TRUE(refused({"get", "s", "--peer-battery", "always"}));
+  EXPECT_TRUE(refused({"get", "s", "--peer-min-memory", "much"}));
+  EXPECT_TRUE(refused({"get", "s", "--peer-upload-slots", "-1"}));
+  // There is no state directory to count in.
+  EXPECT_TRUE(refused({"get", "s", "--peer-upload-monthly", "20GB"}));
   EXPECT_TRUE(refused({"get", "s", "--group", "g", "--no-peers"}));
   EXPECT_TRUE(refused({"get", "s", "--peer-upload-rate", "fast"}));
   EXPECT_TRUE(refused({"get", "s", "--peer-connections", "1"}));

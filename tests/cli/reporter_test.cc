@@ -98,6 +98,41 @@ TEST_F(ReporterTest, TheFilesOfAMetalinkAreAllNamed) {
   EXPECT_EQ(line.at("files")[1].at("file"), "/d/other.iso");
 }
 
+TEST_F(ReporterTest, WhyThereAreNoPeersIsToldOnceIfSomethingCanBeDoneAboutIt) {
+  const auto reporter = make_human_reporter(streams());
+  Progress progress;
+  const auto tell = [&](PeersReason reason, const char* text) {
+    progress.peers_answer = {.reason = reason, .text = text};
+    reporter->progress(progress, JobState::transferring);
+    reporter->progress(progress, JobState::transferring);
+  };
+  tell(PeersReason::connected, "2 peers");
+  tell(PeersReason::not_asked, "--no-peers");
+  tell(PeersReason::looking, "for 0 s");
+  EXPECT_EQ(err_.text().find("no peers"), std::string::npos) << err_.text();
+  tell(PeersReason::private_content, "private");
+  tell(PeersReason::busy, "busy");
+  const std::string text = err_.text();
+  EXPECT_NE(text.find("no peers: private\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("no peers: busy\n"), std::string::npos) << text;
+  EXPECT_EQ(text.find("no peers: private", text.find("no peers: private") + 1), std::string::npos);
+}
+
+TEST_F(ReporterTest, HumanSummarySaysWhyNothingCameFromPeers) {
+  Summary alone = summary();
+  alone.progress.peers_answer = {.reason = PeersReason::private_content, .text = "it is private"};
+  const auto shown = [&] {
+    Capture human;
+    make_human_reporter({human.stream(), err_.stream()})->delivered(alone);
+    return human.text().find("it is private") != std::string::npos;
+  };
+  EXPECT_FALSE(shown()) << "there were peers";
+  alone.progress.peer_bytes = 0;
+  EXPECT_TRUE(shown());
+  alone.progress.peers_answer.reason = PeersReason::mode;
+  EXPECT_FALSE(shown()) << "whoever runs the command has said so";
+}
+
 TEST_F(ReporterTest, PlainOutputRepeatsNoState) {
   const auto reporter = make_human_reporter(streams());
   reporter->state(JobState::connecting, {});
@@ -145,6 +180,7 @@ TEST_F(ReporterTest, JsonEventsHaveTheDocumentedFields) {
   progress.verified_bytes = 50 * kMiB;
   progress.rate_bytes_per_s = 7;
   progress.peers_connected = 3;
+  progress.peers_answer = {.reason = PeersReason::busy, .text = "all busy"};
   reporter->progress(progress, JobState::transferring);
   reporter->delivered(summary());
   reporter->sharing({"127.0.0.1", 4711}, Share{});
@@ -168,14 +204,15 @@ TEST_F(ReporterTest, JsonEventsHaveTheDocumentedFields) {
   EXPECT_EQ(lines[3].at("size"), nullptr);
   EXPECT_EQ(lines[4], json::parse(R"({"event":"progress","state":"transferring","size":104857600,
       "done":52428800,"cached":10485760,"bytes_from_origin":31457280,"bytes_from_peers":65011712,
-      "wasted":2097152,"rate":7,"peers":3})"));
+      "wasted":2097152,"rate":7,"peers":3,"peers_answer":"busy","peers_text":"all busy"})"));
   json source = lines[5].at("sources").at(0);
   lines[5].erase("sources");
   EXPECT_EQ(lines[5], json::parse(R"({"event":"summary","file":"/d/disk.iso","size":104857600,
       "seconds":2.0,"bytes_from_origin":31457280,"bytes_from_peers":65011712,"wasted":2097152,
-      "cached":10485760,"integrity":"manifest","verified":true,"digest":null,"files":[]})"));
+      "cached":10485760,"integrity":"manifest","verified":true,"digest":null,"peers_answer":"idle",
+      "peers_text":"","files":[]})"));
   EXPECT_EQ(source, json::parse(R"({"kind":"peer","name":"10.0.0.2:1","received":20971520,
-                                    "wasted":2097152,"served":5,"banned":true})"));
+                                    "wasted":2097152,"served":5,"banned":true,"class":"lan"})"));
   EXPECT_EQ(lines[6].at("seconds"), nullptr);
   EXPECT_EQ(lines[7].at("seconds"), 9);
   EXPECT_EQ(lines[8].at("sources").size(), 4u);

@@ -509,5 +509,79 @@ TEST(Scheduler, AlwaysNamesAWakeUpWhilePiecesAreMissing) {
   }
 }
 
+// ---- a peer that leaves the origin to others ---------------------------------------------------
+
+Start reluctant(const char* have) {
+  Policy policy;
+  policy.never_puller = true;
+  return {.have = have, .policy = policy};
+}
+
+// A peer that says whether it would fetch from the origin.
+void join(Fixture& s, std::uint32_t n, bool willing) {
+  s.fact(PeerJoined{.peer = peer(n), .address = "a", .endpoint = {.port = 1}, .leases = true});
+  s.fact(PeerMessage{peer(n), Hello{PeerKey{n}, willing}});
+}
+
+constexpr const char* kNothingAsked = "................";
+
+TEST(NeverPuller, FetchesForItselfWhenItFindsNobody) {
+  Fixture s(reluctant(kNothingAsked));
+  s.wait(1900ms);
+  EXPECT_EQ(s.asked(), kNothingAsked);
+  s.wait(2200ms);
+  EXPECT_NE(s.asked(), kNothingAsked);
+}
+
+TEST(NeverPuller, FetchesAtOnceWhereThereCanBeNoPeers) {
+  Start start = reluctant(kNothingAsked);
+  start.peers_possible = false;
+  EXPECT_NE(Fixture(start).asked(), kNothingAsked);
+}
+
+TEST(NeverPuller, TakesFromAWillingPeerWithoutAskingTheOrigin) {
+  Fixture s(reluctant(kNothingAsked));
+  join(s, 1, true);
+  for (std::uint32_t i = 0; i < 16; ++i) {
+    s.wait(900ms);
+    EXPECT_EQ(s.asked_bytes_, 0U) << i;
+    s.fact(PeerHasPiece{peer(1), PieceIndex{i}});
+    EXPECT_EQ(s.allowed()[i], 'p');
+    s.fact(PeerProgressed{peer(1), ByteCount{std::uint64_t{i + 1} * kPiece}, {}, {}});
+    s.verified(i, peer(1));
+  }
+  EXPECT_TRUE(s.scheduler_.complete());
+}
+
+TEST(NeverPuller, DoesNotStarveBesideAWillingPeerThatGivesNothing) {
+  Fixture s(reluctant(kNothingAsked));
+  join(s, 1, true);
+  s.wait(30s);
+  EXPECT_NE(s.asked(), kNothingAsked);
+}
+
+TEST(NeverPuller, BeginsWhenTheWillingOneHasGone) {
+  for (const bool says_so : {true, false}) {
+    Fixture s(reluctant(kNothingAsked));
+    join(s, 1, true);
+    s.wait(1500ms);
+    EXPECT_EQ(s.asked(), kNothingAsked);
+    if (says_so) {
+      s.fact(PeerMessage{peer(1), Hello{PeerKey{1}, false}});
+    } else {
+      s.fact(PeerLeft{peer(1)});
+    }
+    s.wait(4500ms);
+    EXPECT_NE(s.asked(), kNothingAsked);
+  }
+}
+
+TEST(NeverPuller, APeerThatIsNotWillingEitherChangesNothing) {
+  Fixture s(reluctant(kNothingAsked));
+  join(s, 1, false);
+  s.wait(4500ms);
+  EXPECT_NE(s.asked(), kNothingAsked);
+}
+
 }  // namespace
 }  // namespace lanward::core

@@ -45,7 +45,7 @@ class KilledWhileServing(LanwardTest):
 
     @staticmethod
     def account(origin, published, skipped):
-        """Bytes the origin has sent but for so many requests, and those sent more than once."""
+        """Bytes the origin has sent, but for so many requests, and those sent again."""
         # A single byte answers the question how long the file is.
         requests = [r for r in origin.requests(published.name)[skipped:] if r.sent > 1]
         return sum(r.sent for r in requests), sent_twice(requests)
@@ -92,7 +92,7 @@ class KilledWhileServing(LanwardTest):
             self.check_delivered(published, output, got.summary)
             self.assertEqual(got.summary["cached"], claimed[name])
         print(f"{ROUNDS} kills of each: the caches gained {gained / MIB:.1f} MiB that held, for "
-              f"{sum(sent) / MIB:.1f} MiB from the origin, {sum(twice) / MIB:.1f} MiB of it for the "
+              f"{sum(sent) / MIB:.1f} MiB from the origin, {sum(twice) / MIB:.1f} MiB of it for a "
               "second time", file=sys.stderr)
 
 

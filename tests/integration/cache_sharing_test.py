@@ -15,7 +15,7 @@ class SharedFromTheCache(LanwardTest):
 
     def in_cache(self, name, size):
         published = self.publish(self.origin, size, name)
-        self.get(published.url, self.root / (name + ".first"), "--no-peers", "--cache", self.cache)
+        self.get(published.url, self.root / (name + ".first"), "--cache", self.cache)
         return published
 
     def start_node(self, *arguments):
@@ -67,3 +67,35 @@ class SharedFromTheCache(LanwardTest):
         got = self.get_from(node, published, "out")
         self.assertGreater(got["bytes_from_origin"], 0, "what nobody else has")
         self.end(node)
+
+    def test_a_monthly_limit_ends_what_is_given_and_outlives_the_process(self):
+        published = self.in_cache("a.img", 8 * MIB)
+        # Two seconds for all of it: time enough to notice.
+        limits = ("--peer-upload-monthly", "1MiB", "--peer-upload-rate", "4MB")
+        node = self.start_node(*limits)
+        node.wait_event("sharing", lambda event: event["contents"] == 1)
+        self.origin.restart(rate=MIB)  # so that the peer is asked too
+        got = self.get_from(node, published, "out")
+        self.assertGreater(got["bytes_from_origin"], 0, "what the peer did not give")
+        self.assertGreater(got["bytes_from_peers"], 0)
+        self.assertEqual({source["class"] for source in got["sources"] if source["kind"] == "peer"},
+                         {"lan"})
+        barred = node.wait_event("sharing", lambda event: event["barred"] == "month")
+        self.assertGreaterEqual(barred["given_this_month"], MIB)
+        self.assertEqual(barred["allowed_per_month"], MIB)
+        self.end(node)
+        given = int((self.root / "state" / "peers.given").read_text().split()[-1])
+        self.assertGreaterEqual(given, MIB)
+        self.assertLess(given, published.size)
+        node = self.start_node(*limits)
+        again = node.wait_event("sharing", lambda event: event["barred"] == "month")
+        self.assertEqual((again["given_this_month"], again["contents"]), (given, 0))
+        self.end(node)
+
+    def test_a_machine_with_too_little_memory_gives_nothing(self):
+        self.in_cache("a.img", MIB)
+        node = self.start_node("--peer-min-memory", "1000TB")
+        barred = node.wait_event("sharing", lambda event: event["barred"] == "memory")
+        self.assertIn("memory", barred["reason"])
+        self.end(node)
+        self.assertFalse(node.find("sharing", lambda event: event["contents"] > 0))

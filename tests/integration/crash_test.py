@@ -22,7 +22,7 @@ class Resume(LanwardTest):
         cached = 0
         for point in points:
             sent_before = origin.sent(published.name)
-            get = self.start_get(published.url, output, "--no-peers", *arguments)
+            get = self.start_get(published.url, output, *arguments)
             wait_until(lambda at=point, run=get: bytes_on_disk(working) >= at
                        or run.process.poll() is not None, f"{point} bytes are there")
             get.kill()
@@ -34,7 +34,7 @@ class Resume(LanwardTest):
                 # Every run keeps what it fetched but for what was in flight.
                 self.assertGreaterEqual(kept, cached + sent - REQUESTS * UNPROVEN)
             cached = kept
-        get = self.get(published.url, output, "--no-peers", *arguments)
+        get = self.get(published.url, output, *arguments)
         self.check_delivered(published, output, get.summary)
         self.assertGreaterEqual(get.summary["cached"], cached)
         self.assertGreater(get.summary["cached"], 0)
@@ -46,8 +46,7 @@ class Resume(LanwardTest):
         """What a new run finds in the cache: one that may ask nobody, and is killed in turn."""
         arguments = [a for a in killed.command[killed.command.index("get") + 1:]]
         arguments[0] = str(published.torrent)
-        arguments.remove("--no-peers")
-        looker = self.start_lanward("get", *arguments, "--listen", "127.0.0.1:0", "--no-cdn")
+        looker = self.start_lanward("get", *arguments, "--no-cdn")
         found = looker.wait_event("progress")["cached"]
         looker.kill()
         return found

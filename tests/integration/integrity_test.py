@@ -47,8 +47,7 @@ class WrongBytes(LanwardTest):
 
     def test_what_a_failed_download_left_is_served_to_peers_right_pieces_only(self):
         cache = self.root / "cache"
-        origin, published, output, at, _ = self.fail_on_a_flipped_byte(
-            "--no-peers", "--cache", cache)
+        origin, published, output, at, _ = self.fail_on_a_flipped_byte("--cache", cache)
         partial = self.start_get(published.torrent, output, "--no-cdn", "--cache", cache)
         partial.wait_event("state", lambda e: e["state"] == "transferring")
         flip_byte(published.path, at)

@@ -83,6 +83,20 @@ TEST_F(RestartTest, ASuspendedJobStaysSo) {
   EXPECT_EQ(origins.bytes_served, kFileBytes);
 }
 
+TEST_F(RestartTest, AFileThatWasGivenAnotherSourceHasIt) {
+  const JobId id = create();
+  run_add(id, file_of(1, "/out/a"));
+  const std::string url = "http://cdn.example/signed-anew";
+  Answer renamed;
+  job(id).set_remote_name(FileId{0}, url, renamed.sink());
+  loop.run();
+  ASSERT_TRUE(renamed.ok());
+  restart();
+  run(id, &Job::resume);
+  ASSERT_FALSE(origins.open.empty());
+  EXPECT_EQ(origins.oldest().url, url);
+}
+
 TEST_F(RestartTest, AResumeThatWasNotDurableDidNotHappen) {
   const JobId id = create();
   run_add(id, file_of(1, "/out/a"));
@@ -384,6 +398,20 @@ TEST_F(RestartTest, JobsOfOthersAreDeniedUnlessTheEngineIsRoots) {
   settings.user_id = 0;
   restart();
   EXPECT_TRUE(engine->find(id));
+}
+
+TEST_F(RestartTest, WhatRootDeliversForAnotherUserIsThatUsers) {
+  settings.user_id = 1000;
+  restart();
+  const JobId theirs = start_job(1, "/out/theirs");
+  settings.user_id = 0;
+  restart();
+  const JobId own = start_job(2, "/out/own");
+  serve_all();
+  run(theirs, &Job::complete);
+  run(own, &Job::complete);
+  EXPECT_EQ(store.delivered_owners.at("/out/theirs"), 1000U);
+  EXPECT_EQ(store.delivered_owners.at("/out/own"), std::nullopt);
 }
 
 TEST_F(RestartTest, AManifestThatCannotBeReadAnyMoreIsAnErrorOfTheJob) {

@@ -27,6 +27,7 @@ class SharerTest : public ::testing::Test, protected JobWorld {
 
   void put_in_cache(std::uint8_t n) {
     store.lendable.push_back(manifest_of(n));
+    store.shared.insert(content_id(n));
     store.pieces[content_id(n)] = all_pieces();
   }
   void let_look() {
@@ -148,6 +149,23 @@ TEST_F(SharerTest, AsksAgainForWhatWasRefusedButNotWithoutEnd) {
   store.open_error.reset();
   let_look();
   EXPECT_EQ(shared(), 2U);
+}
+
+TEST_F(SharerTest, OffersNothingWhilePeersAreGivenNothing) {
+  put_in_cache(1);
+  restart();
+  ASSERT_EQ(shared(), 1U);
+  swarm.upload = {.bar = UploadBar::on_battery, .reason = "the machine runs on its battery"};
+  EXPECT_EQ(engine->sharing().upload, swarm.upload);
+  let_look();
+  EXPECT_EQ(shared(), 0U);
+  EXPECT_EQ(swarm.members, 0);
+  EXPECT_TRUE(store.open_contents.empty());
+  let_look();
+  EXPECT_EQ(shared(), 0U);
+  swarm.upload = {};
+  let_look();
+  EXPECT_EQ(shared(), 1U);
 }
 
 TEST_F(SharerTest, EndsWithTheEngine) {

@@ -126,9 +126,9 @@ class TestPeer {
  public:
   explicit TestPeer(const TestFile& file, std::string listen = "127.0.0.1:0",
                     bool local_discovery = false, std::string group_file = {}, bool beacon = false,
-                    std::string rules_file = {}, peer::SwarmLimits limits = {})
+                    std::string rules_file = {}, peer::SwarmLimits limits = {},
+                    peer::SwarmOptions options = {})
       : file_(file) {
-    peer::SwarmOptions options;
     options.listen = std::move(listen);
     options.local_discovery = local_discovery;
     options.group_file = std::move(group_file);

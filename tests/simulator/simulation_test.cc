@@ -52,6 +52,36 @@ TEST(Simulation, EightMachinesAreTransferredAndEveryByteIsAccountedFor) {
   EXPECT_LT(r.makespan, r.bound * static_cast<int>(s.peers) / 2);
 }
 
+TEST(Simulation, MachinesThatLeaveTheOriginToOthersAskItForNothing) {
+  Scenario s;
+  s.peers = 16;
+  s.never_pullers = 12;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    s.seed = seed;
+    const SimulationResult r = simulate(s);
+    EXPECT_TRUE(r.violations.empty()) << joined(r.violations) << "seed " << seed;
+    for (std::size_t i = 0; i < r.peers.size(); ++i) {
+      EXPECT_EQ(r.peers[i].state, JobState::transferred) << i << " seed " << seed;
+      if (i < s.never_pullers) {
+        EXPECT_EQ(r.peers[i].origin_bytes, 0U) << i << " seed " << seed;
+      }
+    }
+  }
+}
+
+TEST(Simulation, ASiteOfNothingButSuchMachinesFetchesAllTheSame) {
+  Scenario s;
+  s.never_pullers = s.peers;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    s.seed = seed;
+    const SimulationResult r = simulate(s);
+    for (const PeerResult& peer : r.peers) EXPECT_EQ(peer.state, JobState::transferred) << seed;
+    EXPECT_TRUE(r.violations.empty()) << joined(r.violations) << "seed " << seed;
+    // Some may begin at the same time; in the end one fetches for all.
+    EXPECT_LT(r.egress.total, 2 * s.size.value) << seed;
+  }
+}
+
 // Hedges beyond the budget of the site; what was given away of a range on its way and asked anew.
 TEST(Simulation, AHealedPartitionBreaksNoRule) {
   const auto scenario = load_scenario(LANWARD_SCENARIOS "/partition.toml");

@@ -378,8 +378,12 @@ TEST_F(CacheAdminTest, ImportsAFileAndServesIt) {
   file.content.id =
       core::pieces_root(file.content.piece_hashes, file.content.layout, &store::sha256);
   const std::string path = write_file("some file", file);
+  const auto secret = admin_->import_file(path, {.share = false});
+  ASSERT_TRUE(secret) << secret.error().message;
+  EXPECT_FALSE(secret->shared);
   const auto imported = admin_->import_file(path, {.pin = true});
   ASSERT_TRUE(imported) << imported.error().message;
+  EXPECT_TRUE(imported->shared);
   EXPECT_EQ(imported->id, store::to_hex(file.content.id));
   EXPECT_EQ(imported->name, "some file");
   EXPECT_TRUE(imported->pinned && imported->manifest_known);

@@ -102,6 +102,79 @@ TEST_F(IndexTest, TakesOverWhatVersionOneKnew) {
   }
 }
 
+// What version 2 wrote.
+constexpr const char* kVersion2 =
+    "CREATE TABLE contents(id BLOB PRIMARY KEY NOT NULL, size INTEGER NOT NULL, piece_bytes INTEGER"
+    " NOT NULL, verified BLOB NOT NULL, durable BLOB NOT NULL, boot TEXT NOT NULL, inode INTEGER"
+    " NOT NULL, mtime_ns INTEGER NOT NULL, clean INTEGER NOT NULL, last_use INTEGER NOT NULL,"
+    " verified_bytes INTEGER NOT NULL DEFAULT 0, disk_bytes INTEGER, created INTEGER NOT NULL"
+    " DEFAULT 0, name TEXT NOT NULL DEFAULT '', origin TEXT NOT NULL DEFAULT '', elsewhere TEXT NOT"
+    " NULL DEFAULT '', manifest INTEGER NOT NULL DEFAULT 0, pinned INTEGER NOT NULL DEFAULT 0,"
+    " expires INTEGER, checked INTEGER);"
+    "CREATE INDEX contents_by_last_use ON contents(last_use);"
+    "CREATE TABLE reference(content BLOB NOT NULL, job BLOB NOT NULL, PRIMARY KEY(content, job))"
+    " WITHOUT ROWID;"
+    "INSERT INTO contents VALUES(zeroblob(32), 200000, 65536, x'0900000000000000',"
+    " x'0100000000000000', 'b', 7, 8, 1, 1600000000, 68928, 69632, 1500000000, 'n', 'http://o/',"
+    " '', 1, 1, 1700000000, NULL);"
+    "INSERT INTO reference VALUES(zeroblob(32), zeroblob(16));"
+    "PRAGMA user_version=2;";
+
+TEST_F(IndexTest, TakesOverWhatVersionTwoKnewAndSharesNothingOfIt) {
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(path_.c_str(), &db), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(db, kVersion2, nullptr, nullptr, nullptr), SQLITE_OK);
+  sqlite3_close(db);
+  const auto beside = Index::open(path_, true);
+  ASSERT_FALSE(beside) << "nothing is written beside an owner";
+  EXPECT_EQ(beside.error().code, ErrorCode::unsupported);
+  for (int times = 0; times < 2; ++times) {
+    auto index = open();
+    const auto entry = index->entry({});
+    ASSERT_TRUE(entry && *entry);
+    EXPECT_EQ((*entry)->name, "n");
+    EXPECT_EQ((*entry)->verified_bytes, 68928U);
+    EXPECT_TRUE((*entry)->pinned && (*entry)->manifest);
+    EXPECT_EQ((*entry)->expires, 1'700'000'000);
+    EXPECT_EQ((*entry)->shared, times == 1) << "how it came nobody knows";
+    EXPECT_EQ(index->references()->size(), 1U);
+    EXPECT_EQ(index->times_emptied(), 0U);
+    ASSERT_TRUE(index->set_shared({}, true));
+  }
+}
+
+TEST_F(IndexTest, ANewContentIsPrivateUntilSomebodySaysOtherwise) {
+  const IndexRow row = make_row(4);
+  {
+    auto index = open();
+    ASSERT_TRUE(index->save(row, Index::Commit::fast));
+    EXPECT_FALSE((*index->entry(row.id))->shared);
+    ASSERT_TRUE(index->set_shared(row.id, true));
+    ASSERT_TRUE(index->save(row, Index::Commit::fast)) << "what was said stays";
+  }
+  auto index = open();
+  EXPECT_TRUE((*index->entry(row.id))->shared);
+  ASSERT_TRUE(index->set_shared(row.id, false));
+  EXPECT_FALSE((*index->entry(row.id))->shared);
+  ASSERT_TRUE(index->set_shared(row.id, true));
+  ASSERT_TRUE(index->erase(row.id));
+  ASSERT_TRUE(index->save(row, Index::Commit::fast));
+  EXPECT_FALSE((*index->entry(row.id))->shared) << "it is a new one";
+}
+
+TEST_F(IndexTest, WhatWasSaidBeforeThereWasADatabaseIsKept) {
+  auto index = Index::open_late(path_);
+  ASSERT_TRUE(index);
+  IndexRow row = make_row(5);
+  row.verified_bytes = 0;
+  ASSERT_TRUE((*index)->save(row, Index::Commit::held));
+  ASSERT_TRUE((*index)->set_shared(row.id, true));
+  EXPECT_TRUE((*(*index)->entry(row.id))->shared);
+  row.verified_bytes = 65536;
+  ASSERT_TRUE((*index)->save(row, Index::Commit::fast));
+  EXPECT_TRUE((*(*index)->entry(row.id))->shared);
+}
+
 TEST_F(IndexTest, KeepsWhatPeopleSaidWhenARowIsSavedAgain) {
   auto index = open();
   const IndexRow row = make_row(3);

@@ -87,6 +87,7 @@ inline ports::JobRecord full_record(std::uint8_t n) {
   file.demanded_size = core::ByteCount{5'000'000'000'000};
   file.found_urls = {{.url = "http://found.test/1", .priority = 999'999}};
   file.offered_manifests = {"http://found.test/1.torrent"};
+  file.manifest_elsewhere = true;
   file.metalink_url = "http://found.test/1.meta4";
   file.digest = file.digests[1];
   return r;

@@ -36,6 +36,7 @@ void expect_same_file(const ports::FileRecord& a, const ports::FileRecord& b) {
   EXPECT_EQ(a.demanded_size, b.demanded_size);
   EXPECT_EQ(a.found_urls, b.found_urls);
   EXPECT_EQ(a.offered_manifests, b.offered_manifests);
+  EXPECT_EQ(a.manifest_elsewhere, b.manifest_elsewhere);
   EXPECT_EQ(a.metalink_url, b.metalink_url);
   EXPECT_EQ(a.digest, b.digest);
 }
@@ -252,6 +253,7 @@ TEST(JobRecord, ReadsWhatTheFirstVersionWrote) {
   file.demanded_size = {};
   file.found_urls = {};
   file.offered_manifests = {};
+  file.manifest_elsewhere = false;
   file.metalink_url = {};
   file.digest = {};
   EXPECT_EQ(store::encode(*decoded), store::encode(known));

@@ -36,11 +36,12 @@ class LendingTest : public DiskStoreTest {
     store_ = std::move(*opened);
   }
   // In the cache, complete, closed; with its manifest unless told otherwise.
-  TestFile cached(std::uint64_t seed, bool manifest = true) {
+  TestFile cached(std::uint64_t seed, bool manifest = true, bool share = true) {
     TestFile file = make_file(4 * kTestPiece, kTestPiece, seed);
     file.content.id =
         core::pieces_root(file.content.piece_hashes, file.content.layout, &store::sha256);
     ports::OpenHints hints;
+    hints.share = share;
     if (manifest) {
       hints.metainfo = std::make_shared<const std::vector<std::uint8_t>>(
           core::write_metainfo({.content = file.content, .name = "f"}));
@@ -106,6 +107,41 @@ TEST_F(LendingTest, ListsWhatCanBeOfferedToPeers) {
   EXPECT_EQ(lendable(100, {a.content.id}), std::set{b.content.id});
   EXPECT_EQ(lendable(1).size(), 1U);
   EXPECT_TRUE(close(open_now));
+}
+
+TEST_F(LendingTest, LendsNothingThatIsPrivate) {
+  const TestFile secret = cached(1, true, false);
+  EXPECT_TRUE(lendable().empty());
+  begin(store::unlimited());
+  EXPECT_TRUE(lendable().empty()) << "nor later";
+  Store content = open(secret);
+  EXPECT_FALSE(content->may_share());
+  EXPECT_TRUE(close(content));
+  // Somebody else has been given it without credentials.
+  content = open(secret);
+  content->share();
+  EXPECT_TRUE(content->may_share());
+  EXPECT_TRUE(close(content));
+  content = nullptr;
+  begin(store::unlimited());
+  EXPECT_EQ(lendable(), std::set{secret.content.id});
+  content = open(secret);
+  EXPECT_TRUE(content->may_share());
+  EXPECT_TRUE(close(content));
+}
+
+TEST_F(LendingTest, TheAdministratorSaysWhatIsShared) {
+  const TestFile file = cached(1);
+  const auto admin = store_->admin();
+  EXPECT_TRUE(admin->find(file.content.id)->shared);
+  lend(file);  // and gives it back when asked
+  ASSERT_TRUE(admin->share(file.content.id, false));
+  lent_ = nullptr;
+  EXPECT_FALSE(store_->admin()->find(file.content.id)->shared);
+  EXPECT_TRUE(lendable().empty());
+  ASSERT_TRUE(admin->share(file.content.id, true));
+  EXPECT_EQ(lendable(), std::set{file.content.id});
+  EXPECT_EQ(admin->share({}, true).error().code, ErrorCode::not_found);
 }
 
 TEST_F(LendingTest, ReadsAndIsNoUseUntilItDoes) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -50,6 +51,11 @@ class FakeContent final : public ports::ContentStore {
     for (const auto& [id, entry] : ledger_) list.push_back(entry);
     return list;
   }
+  [[nodiscard]] bool may_share() const override { return shared_; }
+  void share() override {
+    shared_ = true;
+    if (on_share) on_share();
+  }
   void run_on_worker(ports::Task task) override {
     if (!hold_work) return task();
     work.push_back(std::move(task));
@@ -60,6 +66,7 @@ class FakeContent final : public ports::ContentStore {
   std::set<std::uint32_t> lost_pieces;  // never judged
   bool hold_work = false;               // what is to run on a worker waits in `work`
   std::deque<ports::Task> work;
+  std::function<void()> on_share;
 
  private:
   struct Begun {
@@ -118,6 +125,8 @@ class FakeContent final : public ports::ContentStore {
   std::map<core::PieceIndex, Begun> begun_;
   std::map<core::SourceId, ports::SourceLedger> ledger_;
 
+  bool shared_ = false;
+
   friend class FakeStore;
 };
 
@@ -145,12 +154,20 @@ class FakeStore final : public ports::PieceStore {
     opened->bad_pieces = bad_pieces;
     opened->lost_pieces = lost_pieces;
     opened->hold_work = hold_work;
+    opened->shared_ = shared.contains(content.id);
+    opened->on_share = [this, id = content.id] { shared.insert(id); };
     ids_[opened.get()] = content.id;
     latest = opened;
     contents_.push_back(opened);
     answer([opened, done = std::move(done)]() mutable {
       done(std::shared_ptr<ports::ContentStore>(opened));
     });
+  }
+  void open_with(const core::Content& content, ports::OpenHints given, ports::FactSink facts,
+                 Opened done) override {
+    hints = std::move(given);
+    if (hints.share) shared.insert(content.id);
+    open(content, std::move(facts), std::move(done));
   }
   void list_lendable(std::size_t max, std::set<core::Digest> skip,
                      ports::MoveFunction<void(std::vector<core::Manifest>)> done) override {
@@ -196,6 +213,7 @@ class FakeStore final : public ports::PieceStore {
     ++purges;
     if (is_open(content)) {
       pieces.erase(ids_.at(content.get()));
+      shared.erase(ids_.at(content.get()));
     }
     answer([this, content, done = std::move(done)]() mutable {
       end(content);
@@ -213,6 +231,7 @@ class FakeStore final : public ports::PieceStore {
       return done(fail(ErrorCode::in_use, "the content is open"));
     }
     pieces.erase(id);
+    shared.erase(id);
     answer([this, id, done = std::move(done)]() mutable {
       open_contents.erase(id);
       done({});
@@ -254,8 +273,11 @@ class FakeStore final : public ports::PieceStore {
   std::set<std::uint32_t> lost_pieces;
   std::map<std::string, ports::Delivery> delivered;
   std::map<std::string, std::vector<core::ByteSpan>> delivered_parts;
+  std::map<std::string, std::optional<std::uint32_t>> delivered_owners;
   std::vector<std::string> swept;
   std::map<core::Digest, core::PieceSet> pieces;  // what is in the cache while nobody has it open
+  std::set<core::Digest> shared;                  // may be given to peers
+  ports::OpenHints hints;                         // of the latest opening
   std::set<core::Digest> open_contents;
   std::shared_ptr<FakeContent> latest;
   std::vector<core::Manifest> lendable;                // what the cache has, also of what is open
@@ -277,7 +299,7 @@ class FakeStore final : public ports::PieceStore {
   }
   [[nodiscard]] Result<void> deliver_now(const std::shared_ptr<ports::ContentStore>& content,
                                          const ports::DeliveryOrder& order) {
-    const auto& [destination, how, parts, ticket] = order;
+    const auto& [destination, how, parts, ticket, owner] = order;
     if (!is_open(content)) {
       ++misuses;
       return fail(ErrorCode::invalid_state, "the content is closed");
@@ -296,6 +318,7 @@ class FakeStore final : public ports::PieceStore {
     }
     delivered[destination] = how;
     delivered_parts[destination] = parts;
+    delivered_owners[destination] = owner;
     if (how == ports::Delivery::share) given_away_.insert(content.get());
     if (how == ports::Delivery::consume) {
       pieces.erase(ids_.at(content.get()));

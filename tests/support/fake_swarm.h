@@ -38,6 +38,11 @@ class FakeSwarm final : public ports::Swarm {
   int joins = 0;
   int members = 0;
   int leaves = 0;
+  core::SwarmView view;  // of every member
+  core::SwarmReadiness readiness_now = core::SwarmReadiness::running;
+  [[nodiscard]] core::SwarmReadiness readiness() const override { return readiness_now; }
+  UploadStatus upload;
+  [[nodiscard]] UploadStatus upload_status() const override { return upload; }
   std::set<std::uint32_t> allowed;
   std::set<std::uint32_t> announced;
   std::set<core::SourceId> banned;
@@ -63,6 +68,7 @@ class FakeSwarm final : public ports::Swarm {
     }
     void connect(const core::Endpoint& endpoint) override { owner_.dialled.push_back(endpoint); }
     void ban(core::SourceId peer) override { owner_.banned.insert(peer); }
+    [[nodiscard]] core::SwarmView view() const override { return owner_.view; }
     // As the real one: who leaves again is not made to wait for the first time.
     void leave(ports::Task done) override {
       ++owner_.leaves;

@@ -393,7 +393,7 @@ class MemoryPieceStore final : public ports::PieceStore {
   }
   void deliver(const std::shared_ptr<ports::ContentStore>& content, ports::DeliveryOrder order,
                Done done) override {
-    const auto& [destination, how, parts, ticket] = order;
+    const auto& [destination, how, parts, ticket, owner] = order;
     MemoryStore& mine = memory(content);
     const core::PieceLayout& layout = mine.content().layout;
     if (!ports::are_valid(parts, layout.size())) {

@@ -59,6 +59,8 @@ struct CachedContent {
   bool open = false;  // by a download or by sharing right now
   // Its manifest is there: it can be checked, and served to peers, without asking anybody.
   bool manifest_known = false;
+  // It may be offered to peers: it came without credentials, or somebody has said so.
+  bool shared = false;
   // Its bytes lie beside the destination of a download, because the cache could not take them.
   std::string elsewhere = {};
   std::vector<JobId> jobs = {};  // that refer to it and are not final
@@ -112,6 +114,7 @@ struct ImportOptions {
   std::string manifest = {};
   std::string name = {};  // empty: that of the manifest, else of the file
   bool pin = false;
+  bool share = true;  // it may be offered to peers; false: what was said of it before stands
   // Bytes done and in all, on the caller's thread. False: stop.
   std::function<bool(std::uint64_t done, std::uint64_t total)> progress = {};
 };
@@ -152,6 +155,10 @@ class Cache {
 
   // Pinned contents are never evicted and do not count to the quota. Errors: see above.
   Result<void> pin(const std::string& id, bool pinned);
+  // What is not shared is not offered to peers by who uses the cache later. Downloads share what
+  // they fetch without credentials, and nothing else; docs/security.md. An engine that is offering
+  // the content stops within moments. Errors: see above.
+  Result<void> share(const std::string& id, bool shared);
   // The content goes at that time, used or not, unless a job refers to it then; nothing: no such
   // time. At most a year from now. Errors: invalid_argument.
   Result<void> expire(const std::string& id,

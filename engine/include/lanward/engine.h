@@ -50,6 +50,9 @@ struct EngineOptions {
   // "[ADDRESS]:PORT" for IPv6.
   std::string listen = {};
   bool peers_enabled = true;  // false: no socket is opened for peers at all
+  // Where bytes may come from. Nothing: group with a group_file, cdn_only without peers, else lan.
+  // open() refuses what contradicts the mode (invalid_argument), and internet (unsupported).
+  std::optional<DownloadMode> download_mode = {};
   // Accept peers only from the first file with a manifest on. open() is quicker by some
   // milliseconds then, and does not tell when peers cannot be accepted: notes of files do.
   bool peers_on_demand = false;

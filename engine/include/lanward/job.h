@@ -73,6 +73,7 @@ struct FileStatus {
   // "sha-256=HEX": what the whole file is checked against before it counts as transferred, instead
   // of a manifest or besides it; empty: nothing. The note says so if the algorithm is a weak one.
   std::string digest = {};
+  PeersAnswer peers_answer = {};  // why it has peers or none
 };
 
 // Why a job is in error or transient_error.
@@ -213,7 +214,7 @@ class Job {
   Result<void> set_callback(JobCallback callback);
 
   // Another URL for the file, e.g. one whose signature is new. Verified pieces stay if the content
-  // is the same; a file that is transferred stays as it is. Durable with the next resume().
+  // is the same; a file that is transferred stays as it is.
   // Errors: invalid_argument (over 2200 bytes, no http URL), invalid_state, file_unavailable.
   Result<void> set_remote_name(FileId file, const std::string& url);
   [[nodiscard]] Result<SwarmStats> swarm_stats(FileId file) const;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <lanward/error.h>
+#include <lanward/types.h>
 
 namespace lanward {
 
@@ -27,6 +28,14 @@ struct PeerLimits {
   std::uint32_t connections_max = 1000;    // 2 to 10'000
   // Of one content, 2 to 10'000; nothing: no limit of its own.
   std::optional<std::uint32_t> connections_per_content_max = {};
+  // So many peers are given something at a time, others wait for their turn; 0 to 10'000, 0: all.
+  std::uint32_t upload_slots = 0;
+  // Nothing is given once this much was given in a calendar month (UTC); 0: no such limit. Counted
+  // in "peers.given" in the state directory, which must be named.
+  std::uint64_t upload_bytes_per_month = 0;
+  SharingRules sharing = {};
+  // False: leaves the origins to other peers as long as one of them is willing to ask these.
+  bool puller = true;
   friend bool operator==(const PeerLimits&, const PeerLimits&) = default;
 };
 
@@ -35,6 +44,7 @@ struct SharingStatus {
   std::uint32_t contents = 0;  // offered now
   std::uint32_t peers_connected = 0;
   std::uint64_t served_bytes = 0;  // payload, since the engine was opened
+  UploadStatus upload = {};        // of the jobs' contents, too
   friend bool operator==(const SharingStatus&, const SharingStatus&) = default;
 };
 

@@ -15,6 +15,8 @@ struct PublishRequest {
   std::string output = {};                 // path of the manifest; empty: FILE.torrent
   std::vector<std::string> urls = {};      // where the bytes can be fetched (BEP 19 web seeds)
   std::vector<std::string> trackers = {};  // announce URLs
+  // Those who fetch the file with credentials may give it to their peers (docs/security.md).
+  bool share_private = false;
   // Called with bytes hashed so far and in all; may be empty.
   std::function<void(std::uint64_t, std::uint64_t)> progress = {};
 };

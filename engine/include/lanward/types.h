@@ -161,12 +161,52 @@ struct JobTimes {
 };
 
 // Values of the published DownloadMode: where bytes of a file may come from.
-enum class DownloadMode : std::uint8_t { cdn_only = 0, lan = 1, group = 2, internet = 3 };
+enum class DownloadMode : std::uint8_t {
+  cdn_only = 0,  // origins and caches only
+  lan = 1,       // and peers in the local network
+  group = 2,     // and members of the group
+  internet = 3,  // not supported
+  simple = 99,   // origins only, and nothing is looked for but the URL itself
+  bypass = 100,  // as simple, straight to the destination: the cache has no part in it
+};
+// "http-only", "lan", "group", "internet", "simple", "bypass".
+[[nodiscard]] const char* to_string(DownloadMode mode) noexcept;
+// The name or the number; nothing: neither.
+[[nodiscard]] std::optional<DownloadMode> parse_download_mode(std::string_view text);
+
+// Why a file has peers or none; docs/cli.md has a table.
+enum class PeersReason : std::uint8_t {
+  idle,               // the file is not in use
+  undecided,          // the manifest is being looked for
+  connected,          // it has peers
+  looking,            // none was found yet
+  serving,            // it is complete, and nobody asks for it
+  mode,               // the download mode has no peers
+  not_asked,          // peers are switched off
+  private_content,    // it came, or would come, by credentials
+  no_manifest,        // nothing says what bytes of peers must be
+  empty_file,         //
+  not_started,        // the part for peers is not needed yet
+  module_missing,     // the part for peers is not installed
+  failed,             // it could not be started
+  rules_stopped,      // PeerRules::serving is false
+  addresses_refused,  // the rules refuse every address that was found
+  handshake_refused,  // strangers, or a key that is not accepted
+  busy,               // as many connections as PeerLimits allow
+};
+// As above ("private_content"), but for idle: "idle".
+[[nodiscard]] const char* to_string(PeersReason reason) noexcept;
+struct PeersAnswer {
+  PeersReason reason = PeersReason::idle;
+  std::string text = {};  // a sentence for people
+  friend bool operator==(const PeersAnswer&, const PeersAnswer&) = default;
+};
 
 // Values of the published SwarmStatus.
 enum class SwarmStatus : std::uint8_t { downloading = 0, complete = 1, caching = 2, paused = 3 };
 
-// The figures of one file as the published DOSwarmStats has them. All peers count as LAN peers.
+// The figures of one file as the published DOSwarmStats has them. What PeerClass calls other is an
+// Internet peer.
 struct SwarmStats {
   std::string file_id = {};  // infohash in hexadecimal; without a manifest the id of the request
   std::string source_url = {};
@@ -206,7 +246,48 @@ enum class JobState : std::uint8_t {
 // Stable lower-case name ("transient_error").
 [[nodiscard]] const char* to_string(JobState state) noexcept;
 
+// When this machine gives to peers at all; taking goes on. Looked at every half a minute.
+struct SharingRules {
+  std::uint64_t min_memory_bytes = 0;     // of the machine, as its kernel counts; 0: no such rule
+  std::uint64_t min_disk_bytes = 0;       // size of the cache's file system; likewise
+  std::uint64_t min_free_bytes = 0;       // free on it, for this user; likewise
+  bool on_battery = true;                 // false: not while it runs on its battery
+  std::uint32_t min_battery_percent = 0;  // 0 to 100, while it runs on its battery
+  friend bool operator==(const SharingRules&, const SharingRules&) = default;
+};
+
+// Why nothing is given to peers.
+enum class UploadBar : std::uint8_t {
+  none,        // peers are given what they ask for, within limits
+  switched,    // by PeerLimits::upload
+  month,       // PeerLimits::upload_bytes_per_month is used up
+  count,       // and how much was given cannot be recorded
+  memory,      // SharingRules
+  disk_size,   // likewise
+  disk_free,   // likewise
+  battery,     // likewise: below min_battery_percent
+  on_battery,  // likewise
+};
+// Stable lower-case name ("disk_free").
+[[nodiscard]] const char* to_string(UploadBar bar) noexcept;
+
+struct UploadStatus {
+  UploadBar bar = UploadBar::none;
+  std::string reason = {};              // a sentence for people; empty: none
+  std::uint64_t given_this_month = 0;   // bytes; 0 without a monthly limit
+  std::uint64_t allowed_per_month = 0;  // 0: no limit
+  friend bool operator==(const UploadStatus&, const UploadStatus&) = default;
+};
+
 enum class SourceKind : std::uint8_t { origin, peer };
+
+// Where a peer is.
+enum class PeerClass : std::uint8_t {
+  lan,    // its address is for local use, or in a network that this machine is in, too
+  group,  // elsewhere, and a member of the group (EngineOptions::group_file)
+  other,  // elsewhere
+};
+[[nodiscard]] const char* to_string(PeerClass where) noexcept;
 
 // What one source contributed in this run of the job.
 // Over all sources: sum(received) == fetched bytes of the file + sum(wasted).
@@ -217,6 +298,7 @@ struct SourceStats {
   std::uint64_t wasted_bytes = 0;    // of these, duplicates and bytes that failed verification
   std::uint64_t served_bytes = 0;    // payload given to this peer
   bool banned = false;               // it sent bytes that failed verification
+  PeerClass where = PeerClass::lan;  // of a peer
 };
 
 // What the correctness of a delivered file rests on.
@@ -240,6 +322,7 @@ struct Progress {
   std::uint32_t peers_connected = 0;
   std::uint32_t files_total = 0;
   std::uint32_t files_transferred = 0;
+  PeersAnswer peers_answer = {};  // of the first file that is in use, else of the first
 };
 
 }  // namespace lanward

@@ -1,5 +1,6 @@
 #include "peer/sources.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace lanward::peer {
@@ -8,20 +9,14 @@ namespace {
 // Totals of a busy peer are reported this often: four times a second feeds a rate meter and a
 // progress line, and costs the loop nothing.
 constexpr std::chrono::milliseconds kProgressInterval{250};
-// Peers remembered by one swarm. A site has hundreds; somebody who invents an identity per
-// connection must not fill the memory.
-constexpr std::size_t kPeersMax = 4096;
-
 }  // namespace
 
 Peer* Sources::connected(const Identity& who) {
   const std::lock_guard lock(mutex_);
   auto it = peers_.find(who.key);
   if (it == peers_.end()) {
-    if (peers_.size() >= kPeersMax) return nullptr;
-    it = peers_.emplace(who.key, std::make_unique<Peer>()).first;
-    const auto number = static_cast<std::uint32_t>(peers_.size() - 1);
-    it->second->id = core::SourceId{core::kFirstPeerSource + number};
+    it = peers_.size() < kPeersMax ? remember(who.key) : replace_idle(who.key);
+    if (it == peers_.end()) return nullptr;
     it->second->address = who.address;
   }
   Peer& peer = *it->second;
@@ -35,6 +30,26 @@ Peer* Sources::connected(const Identity& who) {
         .where = where_ == nullptr ? PeerClass::lan : where_->of(who.endpoint.address)});
   }
   return &peer;
+}
+
+Sources::Peers::iterator Sources::remember(const std::string& key) {
+  const auto number = static_cast<std::uint32_t>(peers_.size());
+  const auto it = peers_.emplace(key, std::make_unique<Peer>()).first;
+  it->second->id = core::SourceId{core::kFirstPeerSource + number};
+  return it;
+}
+
+// Somebody who came, gave and took nothing and went need not be remembered: else he who invents an
+// identity per connection would keep everybody else out for good.
+Sources::Peers::iterator Sources::replace_idle(const std::string& key) {
+  const auto idle = std::ranges::find_if(peers_, [](const auto& entry) {
+    const Peer& peer = *entry.second;
+    return peer.connections == 0 && !peer.banned && peer.received + peer.served == 0;
+  });
+  if (idle == peers_.end()) return idle;
+  auto node = peers_.extract(idle);
+  node.key() = key;
+  return peers_.insert(std::move(node)).position;
 }
 
 void Sources::disconnected(Peer& peer) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -30,6 +31,10 @@ struct Peer {
   bool banned = false;
 };
 
+// Peers remembered by one swarm. A site has hundreds; somebody who invents an identity per
+// connection must not fill the memory.
+inline constexpr std::size_t kPeersMax = 4096;
+
 // Any thread. Facts are sent under the lock, so that none follows close().
 class Sources {
  public:
@@ -38,7 +43,8 @@ class Sources {
       : facts_(std::move(facts)), where_(std::move(where)) {}
 
   // A connection of the peer that `key` identifies is up; the pointer stays valid. Nothing: the
-  // peer is banned, or there are too many peers. The first connection decides what is told.
+  // peer is banned, or there are too many peers that matter. The first connection decides what is
+  // told.
   struct Identity {
     std::string key;
     std::string address;      // for people
@@ -71,6 +77,10 @@ class Sources {
   void close();
 
  private:
+  using Peers = std::map<std::string, std::unique_ptr<Peer>>;
+
+  [[nodiscard]] Peers::iterator remember(const std::string& key);
+  [[nodiscard]] Peers::iterator replace_idle(const std::string& key);
   void send(core::Event event) {
     if (facts_) facts_(std::move(event));
   }
@@ -81,7 +91,7 @@ class Sources {
   mutable std::mutex mutex_;
   ports::FactSink facts_;  // empty: closed
   const std::shared_ptr<Whereabouts> where_;
-  std::map<std::string, std::unique_ptr<Peer>> peers_;
+  Peers peers_;
 };
 
 }  // namespace lanward::peer

@@ -91,6 +91,7 @@ void UploadGuard::stop() {
   }
   wake_.notify_all();
   thread_.join();
+  on_change_ = nullptr;  // whom it tells may hold this guard in turn
   save_if_due(true);
 }
 

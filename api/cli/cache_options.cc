@@ -14,28 +14,6 @@ constexpr const char* kIdHelp =
 constexpr std::int64_t kExpiryMax = 366LL * 24 * 3600;
 constexpr const char* kNever = "never";
 
-// An option whose text `parse` understands; `value` becomes what it says.
-template <class Value>
-void add_parsed(CLI::App& app, const char* name, const char* type, const char* help,
-                Parsed<Value> (*parse)(std::string_view), Value& value) {
-  const CLI::Validator check(
-      [parse](std::string& text) {
-        const auto parsed = parse(text);
-        const auto* problem = std::get_if<std::string>(&parsed);
-        return problem != nullptr ? *problem : std::string();
-      },
-      "");
-  app.add_option_function<std::string>(
-         name,
-         [parse, &value](const std::string& text) {
-           const auto parsed = parse(text);
-           if (const auto* good = std::get_if<Value>(&parsed)) value = *good;
-         },
-         help)
-      ->type_name(type)
-      ->check(check);
-}
-
 Parsed<std::uint32_t> parse_percent(std::string_view text) {
   const auto number = parse_whole(text);
   if (number && *number >= 0 && *number <= 100) return static_cast<std::uint32_t>(*number);

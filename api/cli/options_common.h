@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
+#include "api/cli/limits.h"
 #include "api/cli/options.h"
 
 namespace lanward::cli {
@@ -20,6 +22,28 @@ inline constexpr std::int64_t kSecondsMax = 10LL * 365 * 24 * 3600;
 // The type of each value in the help is `type`.
 void add_list(CLI::App& app, const char* name, std::vector<std::string>& values, const char* type,
               const char* help, const CLI::Validator& check = {});
+
+// An option whose text `parse` understands; `value` becomes what it says.
+template <class Value>
+void add_parsed(CLI::App& app, const char* name, const char* type, const char* help,
+                Parsed<Value> (*parse)(std::string_view), Value& value) {
+  const CLI::Validator check(
+      [parse](std::string& text) {
+        const auto parsed = parse(text);
+        const auto* problem = std::get_if<std::string>(&parsed);
+        return problem != nullptr ? *problem : std::string();
+      },
+      "");
+  app.add_option_function<std::string>(
+         name,
+         [parse, &value](const std::string& text) {
+           const auto parsed = parse(text);
+           if (const auto* good = std::get_if<Value>(&parsed)) value = *good;
+         },
+         help)
+      ->type_name(type)
+      ->check(check);
+}
 
 // What describes one file: SOURCE, -o and where its bytes may come from.
 void add_file_options(CLI::App& app, FileOptions& options);

@@ -16,44 +16,6 @@ void add_file(CLI::App& command, GroupCommand& options, const char* help) {
   command.add_option("FILE", options.file, help)->type_name("")->required();
 }
 
-void add_rate(CLI::App& app, const char* name, std::uint64_t& rate, const char* help) {
-  const CLI::Validator check(
-      [](std::string& text) {
-        const auto parsed = parse_rate(text);
-        const auto* problem = std::get_if<std::string>(&parsed);
-        return problem != nullptr ? *problem : std::string();
-      },
-      "");
-  app.add_option_function<std::string>(
-         name,
-         [&rate](const std::string& text) {
-           const auto parsed = parse_rate(text);
-           if (const auto* value = std::get_if<std::uint64_t>(&parsed)) rate = *value;
-         },
-         help)
-      ->type_name("RATE")
-      ->check(check);
-}
-
-void add_size(CLI::App& app, const char* name, std::uint64_t& size, const char* help) {
-  const CLI::Validator check(
-      [](std::string& text) {
-        const auto parsed = parse_size(text);
-        const auto* problem = std::get_if<std::string>(&parsed);
-        return problem != nullptr ? *problem : std::string();
-      },
-      "");
-  app.add_option_function<std::string>(
-         name,
-         [&size](const std::string& text) {
-           const auto parsed = parse_size(text);
-           if (const auto* value = std::get_if<std::uint64_t>(&parsed)) size = *value;
-         },
-         help)
-      ->type_name("SIZE")
-      ->check(check);
-}
-
 // The least charge on battery, or "never".
 std::string battery_problem(const std::string& text) {
   if (text == "never") return {};
@@ -63,12 +25,13 @@ std::string battery_problem(const std::string& text) {
 }
 
 void add_sharing_rules(CLI::App& app, SharingRules& rules) {
-  add_size(app, "--peer-min-memory", rules.min_memory_bytes,
-           "Give to peers only on a machine with so much memory, e.g. 4GB");
-  add_size(app, "--peer-min-disk", rules.min_disk_bytes,
-           "Likewise, with a cache disk of this size");
-  add_size(app, "--peer-min-free", rules.min_free_bytes,
-           "Likewise, with so much free on that disk");
+  add_parsed(app, "--peer-min-memory", "SIZE",
+             "Give to peers only on a machine with so much memory, e.g. 4GB", parse_size,
+             rules.min_memory_bytes);
+  add_parsed(app, "--peer-min-disk", "SIZE", "Likewise, with a cache disk of this size", parse_size,
+             rules.min_disk_bytes);
+  add_parsed(app, "--peer-min-free", "SIZE", "Likewise, with so much free on that disk", parse_size,
+             rules.min_free_bytes);
   app.add_option_function<std::string>(
          "--peer-battery",
          [&rules](const std::string& text) {
@@ -81,9 +44,11 @@ void add_sharing_rules(CLI::App& app, SharingRules& rules) {
 }
 
 void add_limits(CLI::App& app, PeerLimits& limits) {
-  add_rate(app, "--peer-upload-rate", limits.upload_bytes_per_s,
-           "Bytes to all peers together per second, e.g. 1.5MB or 10Mbit");
-  add_rate(app, "--peer-download-rate", limits.download_bytes_per_s, "Likewise, from them");
+  add_parsed(app, "--peer-upload-rate", "RATE",
+             "Bytes to all peers together per second, e.g. 1.5MB or 10Mbit", parse_rate,
+             limits.upload_bytes_per_s);
+  add_parsed(app, "--peer-download-rate", "RATE", "Likewise, from them", parse_rate,
+             limits.download_bytes_per_s);
   app.add_flag_callback(
       "--no-upload", [&limits] { limits.upload = false; }, "Take from peers and give them nothing");
   app.add_option("--peer-connections", limits.connections_max, "Peers at a time; default 1000")
@@ -102,8 +67,9 @@ void add_limits(CLI::App& app, PeerLimits& limits) {
 }  // namespace
 
 void add_monthly_limit(CLI::App& app, PeerLimits& limits) {
-  add_size(app, "--peer-upload-monthly", limits.upload_bytes_per_month,
-           "Give peers no more than this in a calendar month, e.g. 20GB");
+  add_parsed(app, "--peer-upload-monthly", "SIZE",
+             "Give peers no more than this in a calendar month, e.g. 20GB", parse_size,
+             limits.upload_bytes_per_month);
 }
 
 void add_peer_options(CLI::App& app, PeerOptions& options) {

@@ -82,6 +82,7 @@ void Connection::add_handshake(lt::entry& handshake) {
 
 bool Connection::on_handshake(lt::span<const char> reserved_bits) {
   answered_ = true;
+  serve_hashes(false);
   if (gate_ && gate_->refuses(handle_.remote())) {
     cut(lt::errors::peer_banned);
     return true;
@@ -407,6 +408,7 @@ void Connection::sent_payload(int bytes) {
 
 void Connection::tick() {
   if (!answered_) return;
+  serve_hashes(false);  // libtorrent remembers what it hears elsewhere about the peer
   weigh_talk();
   if (ended_) return;
   if (!is_authentic()) {
@@ -432,6 +434,19 @@ __attribute__((no_sanitize("vptr"))) void Connection::stay_dialable() {
   }
 }
 
+// libtorrent computes a good part of the hash tree anew for each request, milliseconds for 53
+// bytes, and tells nobody. Manifests have all hashes of pieces, so an honest peer asks only for
+// those of blocks, after a bad piece, and does without. A connection of the first version of the
+// protocol has no such messages: who sends one is hung up on. Where it is dialled again it has to
+// be of the second, whose name the content goes by.
+//
+// libtorrent does not export the type information that a check of the object's type would need.
+__attribute__((no_sanitize("vptr"))) void Connection::serve_hashes(bool served) {
+  const auto connection = handle_.native_handle();
+  if (!connection || connection->peer_info_struct() == nullptr) return;
+  connection->peer_info_struct()->protocol_v2 = served;
+}
+
 // A connection that somebody took and ended before it came to anything: who guards the content in
 // another way, or does not have it, does so.
 void Connection::note_refusal(const lt::error_code& error) {
@@ -452,6 +467,7 @@ void Connection::on_disconnect(const lt::error_code& error) {
   if (!std::exchange(ended_, true) && sources_) sources_->encounters().connection_ended();
   note_refusal(error);
   stay_dialable();
+  if (answered_) serve_hashes(true);
   const auto torrent = torrent_.lock();
   if (torrent && handle_.is_outgoing()) torrent->dial_ended(handle_.remote(), error, answered_);
   if (peer_ == nullptr) return;

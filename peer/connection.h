@@ -86,6 +86,7 @@ class Connection final : public lt::peer_plugin {
   // False: libtorrent is about to end this connection in favour of the one that we dialled.
   [[nodiscard]] bool survives_crossing(Torrent& torrent);
   void stay_dialable();
+  void serve_hashes(bool served);
   bool replace_pieces(core::PieceSet pieces);
   // False for a peer that has been refused; libtorrent must not act on its messages.
   [[nodiscard]] bool admitted();

@@ -38,7 +38,7 @@ void DiskContent::process(Batch batch) {
         segment.live = !failed_ && !dropped_ && table_.live(segment.key);
     }
     // The file is there as long as blocks are pending.
-    const std::shared_ptr<DataFile> open_file = file_;
+    std::shared_ptr<DataFile> open_file = file_;
     lock.unlock();
     Result<void> written = write_batches(*open_file, taken);
     // What is least needed makes room; writing again what is there already does no harm.
@@ -46,6 +46,9 @@ void DiskContent::process(Batch batch) {
            shared_->make_room()) {
       written = write_batches(*open_file, taken);
     }
+    // Nobody waits for these blocks from here on, so this might be the last to let go of a file
+    // without a name; that takes as long as freeing its space, and must not happen under the lock.
+    open_file.reset();
     finish_batches(std::move(taken), written);
     lock.lock();
   }

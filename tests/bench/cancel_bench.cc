@@ -1,6 +1,6 @@
-// How long a cancel takes: a job that is half done, with eight peers connected.
+// How long a cancel takes: a job that is half done, with peers connected.
 //
-//   cancel_bench URL MANIFEST DIRECTORY ROUNDS
+//   cancel_bench URL MANIFEST DIRECTORY ROUNDS PEERS
 //
 // The URL is served without a limit, so that half the file is there soon. Prints per round, and
 // then the median and the worst, in milliseconds after cancel() was called: when it returned, when
@@ -23,7 +23,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 namespace fs = std::filesystem;
 
-constexpr int kPeers = 8;
+constexpr int kPeersMax = 64;
 constexpr std::chrono::seconds kPatience{120};
 constexpr std::chrono::microseconds kLook{200};
 // What a peer takes: enough to be connected, little enough to leave the machine to the job.
@@ -66,14 +66,15 @@ struct Times {
   double purged = 0;
 };
 
-Times round(const std::string& url, const std::string& manifest, const std::string& directory) {
+Times round(const std::string& url, const std::string& manifest, const std::string& directory,
+            int peer_count) {
   Site main(directory, "main", "127.0.0.1:0");
   must(main.job.add_file({.source = url, .destination = directory + "/out", .manifest = manifest}),
        "add");
   must(main.job.resume(), "resume");
   const std::string address = "127.0.0.1:" + std::to_string(*main.engine.listen_port());
   std::vector<std::unique_ptr<Site>> peers;
-  for (int i = 0; i < kPeers; ++i) {
+  for (int i = 0; i < peer_count; ++i) {
     const std::string name = "peer" + std::to_string(i);
     auto& peer = *peers.emplace_back(std::make_unique<Site>(directory, name, "127.0.0.1:0"));
     must(peer.job.add_file({.source = url,
@@ -89,17 +90,17 @@ Times round(const std::string& url, const std::string& manifest, const std::stri
       [&] {
         const auto p = must(main.job.progress(), "progress");
         return p.total_known && p.verified_bytes >= p.total_bytes / 2 &&
-               p.peers_connected == kPeers;
+               p.peers_connected == static_cast<std::uint32_t>(peer_count);
       },
       "half done, all connected");
 
-  std::vector<double> cut(kPeers, 0);
+  std::vector<double> cut(static_cast<std::size_t>(peer_count), 0);
   std::vector<std::thread> watchers;
   const auto begin = Clock::now();
   const auto ms = [&] {
     return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
   };
-  for (int i = 0; i < kPeers; ++i) {
+  for (int i = 0; i < peer_count; ++i) {
     watchers.emplace_back([&, i] {
       until([&] { return must(peers[i]->job.progress(), "progress").peers_connected == 0; },
             "the session ends");
@@ -133,14 +134,17 @@ void summary(const char* what, std::vector<double> values) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) die("usage: cancel_bench URL MANIFEST DIRECTORY ROUNDS");
+  const int peers = argc == 6 ? std::atoi(argv[5]) : 0;
+  if (peers < 1 || peers > kPeersMax) {
+    die("usage: cancel_bench URL MANIFEST DIRECTORY ROUNDS PEERS");
+  }
   std::vector<double> returned;
   std::vector<double> cut;
   std::vector<double> purged;
   for (int i = 0; i < std::atoi(argv[4]); ++i) {
     const std::string directory = std::string(argv[3]) + "/round" + std::to_string(i);
     fs::create_directories(directory);
-    const Times times = round(argv[1], argv[2], directory);
+    const Times times = round(argv[1], argv[2], directory, peers);
     fs::remove_all(directory);
     returned.push_back(times.returned);
     cut.push_back(times.cut);

@@ -31,6 +31,7 @@ DEADLINE = 600  # of one run
 
 def run(command):
     """Wall seconds, CPU seconds and peak MiB of one process, which must succeed."""
+    os.sync()  # what the one before has left to be written
     begun = time.monotonic()
     with subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as process:

@@ -230,6 +230,48 @@ TEST(PeerGuard, ForgetsAfterAWhileAndWhenAMemberComes) {
   EXPECT_FALSE(guard.refuses(address, later));
 }
 
+TEST(PeerGuard, HarmIsRefusedAtOnceAndNotForgottenForAMember) {
+  PeerGuard guard;
+  const PeerGuard::Address address{1};
+  guard.harmed(address, kStart);
+  EXPECT_TRUE(guard.refuses(address, kStart));
+  EXPECT_TRUE(guard.refuses(address, kStart + PeerGuard::kFirstBan - seconds{1}));
+  EXPECT_FALSE(guard.refuses(address, kStart + PeerGuard::kFirstBan));
+  EXPECT_FALSE(guard.refuses({2}, kStart));
+  // A member behind the same address proves nothing about who did it.
+  guard.succeeded(address);
+  EXPECT_TRUE(guard.refuses(address, kStart));
+  // A second time it is twice as long, and the same for what is only a failure.
+  const Instant again = kStart + PeerGuard::kFirstBan;
+  guard.harmed(address, again);
+  EXPECT_TRUE(guard.refuses(address, again + 2 * PeerGuard::kFirstBan - seconds{1}));
+  EXPECT_FALSE(guard.refuses(address, again + 2 * PeerGuard::kFirstBan));
+  const Instant third = again + 2 * PeerGuard::kFirstBan;
+  guard.failed(address, third);
+  EXPECT_TRUE(guard.refuses(address, third + 4 * PeerGuard::kFirstBan - seconds{1}));
+}
+
+TEST(PeerGuard, HarmAfterSomeFailuresCountsThemToo) {
+  PeerGuard guard;
+  const PeerGuard::Address address{1};
+  for (std::uint32_t i = 0; i < PeerGuard::kFreeFailures + 2; ++i) guard.failed(address, kStart);
+  guard.harmed(address, kStart);
+  EXPECT_TRUE(guard.refuses(address, kStart + 4 * PeerGuard::kFirstBan - seconds{1}));
+  EXPECT_FALSE(guard.refuses(address, kStart + 4 * PeerGuard::kFirstBan));
+}
+
+TEST(PeerGuard, HarmIsForgottenAfterAWhile) {
+  PeerGuard guard;
+  const PeerGuard::Address address{1};
+  guard.harmed(address, kStart);
+  const Instant later = kStart + PeerGuard::kMemory + seconds{1};
+  for (std::uint32_t i = 0; i < PeerGuard::kFreeFailures; ++i) guard.failed(address, later);
+  EXPECT_FALSE(guard.refuses(address, later));
+  guard.succeeded(address);
+  for (std::uint32_t i = 0; i < PeerGuard::kFreeFailures; ++i) guard.failed(address, later);
+  EXPECT_FALSE(guard.refuses(address, later)) << "a mistake again";
+}
+
 TEST(PeerGuard, RemembersNoMoreThanItsBound) {
   PeerGuard guard;
   for (std::uint32_t i = 0; i < 3 * PeerGuard::kAddressesMax; ++i) {

@@ -244,6 +244,7 @@ void Job::add_transfer(FileSpec spec, ports::FileRecord record) {
                                              std::move(spec), seed, [this] { update(); });
   transfer->set_foreground(record_.properties.priority == Priority::foreground);
   transfer->set_background(foreground_elsewhere_);
+  transfer->expect(fetch_settings());
   transfer->restore(record);
   if (final_) transfer->disown();
   const bool complete = transfer->is_transferred();
@@ -349,7 +350,10 @@ void Job::change(const JobChange& change, Done done) {
               watch_.change(watch_settings());
               arm_watch();
               const bool foreground = record_.properties.priority == Priority::foreground;
-              for (File& file : files_) file.transfer->set_foreground(foreground);
+              for (File& file : files_) {
+                file.transfer->set_foreground(foreground);
+                file.transfer->expect(fetch_settings());
+              }
               report(false, std::nullopt);
               context_.on_state(*this);
             },

@@ -241,11 +241,14 @@ void Transfer::judge_source(const core::SearchResult& result) {
 }
 
 bool Transfer::has_credentials() const {
-  core::Requests requests{.client_certificate = !origin_.client_certificate.empty()};
+  // What has begun keeps to what it was told, whatever the job would send now.
+  const bool ended = step_ == Step::idle || step_ == Step::failed || step_ == Step::delivered;
+  const ports::OriginSettings& sent = ended && download_ == nullptr ? expected_ : origin_;
+  core::Requests requests{.client_certificate = !sent.client_certificate.empty()};
   for (const core::OriginSpec& origin : spec_.urls) requests.urls.push_back(origin.url);
   requests.urls.push_back(spec_.manifest_url);
   requests.urls.push_back(spec_.metalink_url);
-  requests.headers.assign(origin_.headers.begin(), origin_.headers.end());
+  requests.headers.assign(sent.headers.begin(), sent.headers.end());
   return core::have_credentials(requests);
 }
 

@@ -90,6 +90,8 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   void set_background(bool background);
   // The priority of its job.
   void set_foreground(bool foreground) { foreground_ = foreground; }
+  // What the next start would be told, so that what it comes to is known beforehand.
+  void expect(const FetchSettings& how) { expected_ = how.origin; }
 
   [[nodiscard]] Phase phase() const;
   // All its bytes are verified, or were when an engine last looked.
@@ -209,6 +211,7 @@ class Transfer final : private Download::Holder, private Spooling::Owner {
   bool purging_ = false;
 
   ports::OriginSettings origin_;
+  ports::OriginSettings expected_;  // with the next start
   core::Policy policy_;
   std::unique_ptr<ports::Timer> timer_;
   std::unique_ptr<core::ManifestSearch> search_;

@@ -237,3 +237,21 @@ class WhyNoPeers(PrivateTest):
         shown = self.start_lanward("jobs", "show", job, "--state", state, "--json")
         self.assertEqual(shown.wait(), DONE, shown.story())
         self.assertEqual(shown.find("job")[0]["files"][0]["peers_answer"], "not_asked")
+
+    def test_jobs_show_knows_the_headers_before_anything_is_fetched(self):
+        state = self.root / "state"
+
+        def jobs(*arguments):
+            done = self.start_lanward("jobs", *arguments, "--state", state, "--json")
+            self.assertEqual(done.wait(), DONE, done.story())
+            return done
+
+        job = jobs("create").find("created")[0]["id"]
+        jobs("add-file", job, self.source.url, "-o", self.root / "out")
+        for change, reason in ((["--header", CREDENTIALS], "private_content"),
+                               (["--no-headers"], "idle"),
+                               (["--header", "Accept-Language: de"], "idle"),
+                               (["--header", "X-Pass: 1"], "private_content")):
+            jobs("set", job, *change)
+            [file] = jobs("show", job).find("job")[0]["files"]
+            self.assertEqual(file["peers_answer"], reason, (change, file["peers_text"]))

@@ -114,6 +114,12 @@ void Beacon::remove(ContentId id) {
   schedule_.remove(id);
 }
 
+void Beacon::announce_again() {
+  const std::lock_guard lock(mutex_);
+  schedule_.restart(now());
+  wake();
+}
+
 void Beacon::renew_tags(core::WallTime time) {
   if (tags_hour_ == hour_of(time)) return;
   tags_hour_ = hour_of(time);

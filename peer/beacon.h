@@ -39,6 +39,8 @@ class Beacon {
   [[nodiscard]] ContentId add(const core::Digest& swarm, Found found);
   // No call of its `found` follows. Any thread.
   void remove(ContentId id);
+  // Announces everything anew: who did not listen before may do so now. Any thread.
+  void announce_again();
 
  private:
   Beacon(const lt::tcp::endpoint& listen, std::shared_ptr<Gate> gate, core::Sha256Fn sha256,

@@ -1,6 +1,7 @@
 #include "peer/connection.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,14 @@ constexpr int kHandshakeTicks = 3;
 constexpr int kReplacementsMax = 256;
 // The handshake of BitTorrent. Every peer says more: what it is able to, or what it has.
 constexpr std::int64_t kGreetingBytes = 68;
+
+// By the name of its category: libtorrent has an object of its own for the same one where this
+// library is a module.
+bool is_end_of_stream(const lt::error_code& error) {
+  const lt::error_code end = boost::asio::error::eof;
+  return error.value() == end.value() &&
+         std::string_view(error.category().name()) == end.category().name();
+}
 
 }  // namespace
 
@@ -450,8 +459,7 @@ __attribute__((no_sanitize("vptr"))) void Connection::serve_hashes(bool served) 
 // A connection that somebody took and ended before it came to anything: who guards the content in
 // another way, or does not have it, does so.
 void Connection::note_refusal(const lt::error_code& error) {
-  const bool taken =
-      error == boost::asio::error::eof || error == boost::asio::error::connection_reset;
+  const bool taken = is_end_of_stream(error) || error == boost::asio::error::connection_reset;
   if (refused_ || !taken || peer_ != nullptr || !handle_.is_outgoing() || !sources_) return;
   sources_->encounters().refused(core::PeerRefusal::protocol);
 }

@@ -46,6 +46,7 @@ class Connection final : public lt::peer_plugin {
   void choke() {
     if (!ended_) handle_.choke_this_peer();
   }
+  [[nodiscard]] lt::tcp::endpoint remote() const { return handle_.remote(); }
   // The other end lives at this address, and the connection is alive.
   [[nodiscard]] bool leads_to(const lt::tcp::endpoint& endpoint) const;
   // The peer that is told of as joined, if it understands lease messages.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "peer/endpoint.h"
+
 namespace lanward::peer {
 
 Dialler::Entry* Dialler::entry(const lt::tcp::endpoint& address) {
@@ -51,6 +53,26 @@ void Dialler::is_self(const lt::tcp::endpoint& address) {
   if (entry == nullptr) return;
   entry->self = true;
   entry->due.reset();
+}
+
+void Dialler::retry_all(TimePoint now) {
+  for (auto& [address, entry] : entries_) {
+    if (entry.self) continue;
+    entry.failures = 0;
+    entry.due = now;
+  }
+}
+
+std::optional<lt::tcp::endpoint> Dialler::known_as(const lt::tcp::endpoint& address) const {
+  std::optional<lt::tcp::endpoint> known;
+  for (const auto& [endpoint, entry] : entries_) {
+    if (endpoint.port() != address.port() || without_link(endpoint) != without_link(address)) {
+      continue;
+    }
+    if (known) return std::nullopt;
+    known = endpoint;
+  }
+  return known;
 }
 
 std::vector<lt::tcp::endpoint> Dialler::take_due(TimePoint now) {

@@ -39,6 +39,12 @@ class Dialler {
   void connected(const lt::tcp::endpoint& address);
   // It is we who live there: never again.
   void is_self(const lt::tcp::endpoint& address);
+  // Something has changed that may have kept addresses from us: all that are known are dialled
+  // anew.
+  void retry_all(TimePoint now);
+  // The address as it was given, with the interface that an address of a link belongs to; nothing:
+  // it is not known, or on several.
+  [[nodiscard]] std::optional<lt::tcp::endpoint> known_as(const lt::tcp::endpoint& address) const;
 
   // Those whose time has come; each is given once, until it is added or fails again.
   [[nodiscard]] std::vector<lt::tcp::endpoint> take_due(TimePoint now);

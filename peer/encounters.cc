@@ -24,6 +24,11 @@ void Encounters::found(const core::Address& address) {
   if (found_.size() < kAddressesMax) found_.insert(address);
 }
 
+bool Encounters::permits(const core::Address& address) const {
+  const std::lock_guard lock(mutex_);
+  return session_ == nullptr || core::peer_fault(session_->rules(), address) == nullptr;
+}
+
 void Encounters::refused(core::PeerRefusal why) {
   const std::lock_guard lock(mutex_);
   ++refused_;

@@ -41,6 +41,8 @@ class Encounters {
   void belong_to(std::shared_ptr<SessionFacts> session);
   // Somebody has said that a peer lives there.
   void found(const core::Address& address);
+  // The rules let a peer live there.
+  [[nodiscard]] bool permits(const core::Address& address) const;
   // A connection came to nothing.
   void refused(core::PeerRefusal why);
   void connection_began();

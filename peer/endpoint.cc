@@ -35,6 +35,38 @@ std::string to_string(const lt::tcp::endpoint& endpoint) {
   return endpoint.address().is_v6() ? "[" + address + "]:" + port : address + ":" + port;
 }
 
+bool lacks_link(const lt::tcp::endpoint& endpoint) {
+  if (!endpoint.address().is_v6()) return false;
+  const lt::address_v6 address = endpoint.address().to_v6();
+  return address.is_link_local() && address.scope_id() == 0;
+}
+
+lt::tcp::endpoint with_link(const lt::tcp::endpoint& endpoint, std::uint32_t interface) {
+  if (!endpoint.address().is_v6()) return endpoint;
+  lt::address_v6 address = endpoint.address().to_v6();
+  address.scope_id(interface);
+  return {address, endpoint.port()};
+}
+
+lt::tcp::endpoint without_link(const lt::tcp::endpoint& endpoint) { return with_link(endpoint, 0); }
+
+lt::tcp::endpoint stand_in(std::uint32_t number, std::uint16_t port) {
+  lt::address_v6::bytes_type bytes{1};
+  for (std::size_t i = 0; i < 4; ++i) {
+    bytes[15 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+  }
+  return {lt::address_v6(bytes), port};
+}
+
+std::optional<std::uint32_t> stand_in_number(const lt::tcp::endpoint& endpoint) {
+  if (!endpoint.address().is_v6()) return std::nullopt;
+  const auto bytes = endpoint.address().to_v6().to_bytes();
+  std::uint32_t number = 0;
+  for (std::size_t i = 12; i < bytes.size(); ++i) number = number << 8U | bytes[i];
+  if (stand_in(number, endpoint.port()).address() != endpoint.address()) return std::nullopt;
+  return number;
+}
+
 core::Endpoint to_core(const lt::tcp::endpoint& endpoint) {
   const lt::address& address = endpoint.address();
   const lt::address_v6 mapped = address.is_v6() ? address.to_v6()

@@ -25,8 +25,8 @@ Result<std::shared_ptr<Gate>> Gate::open(const std::string& group_file, core::Sh
   return gate;
 }
 
-Result<void> Gate::reload() {
-  if (!is_guarded()) return {};
+Result<bool> Gate::reload() {
+  if (!is_guarded()) return false;
   auto group = read_group(file_);
   if (!group) return tl::unexpected(group.error());
   const std::lock_guard lock(mutex_);
@@ -34,8 +34,9 @@ Result<void> Gate::reload() {
   if (!group_.keys.empty() && (group->id != group_.id || group->veil != group_.veil)) {
     return fail(ErrorCode::invalid_state, file_ + ": is of another group now; start again");
   }
+  if (group_ == *group) return false;
   group_ = std::move(*group);
-  return {};
+  return true;
 }
 
 std::vector<core::GroupKey> Gate::keys() const {

@@ -30,9 +30,10 @@ class Gate {
 
   [[nodiscard]] bool is_guarded() const { return !file_.empty(); }
   [[nodiscard]] core::Sha256Fn sha256() const { return sha256_; }
-  // Reads the file again. A file that makes no sense changes nothing: its keys may have been
-  // replaced by an editor's half of a file, and members must not fall apart for that.
-  Result<void> reload();
+  // Reads the file again; whether that changed anything. A file that makes no sense changes
+  // nothing: its keys may have been replaced by an editor's half of a file, and members must not
+  // fall apart for that.
+  Result<bool> reload();
 
   // REQUIRES: is_guarded().
   [[nodiscard]] std::vector<core::GroupKey> keys() const;

@@ -102,6 +102,21 @@ std::vector<core::Network> read_networks() {
   return found;
 }
 
+bool has_only_ipv6() {
+  const auto chosen = core::choose_interfaces(read_interfaces());
+  ifaddrs* list = nullptr;
+  if (::getifaddrs(&list) != 0) return false;
+  bool v4 = false, v6 = false;
+  for (const ifaddrs* one = list; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr) continue;
+    if (std::ranges::find(chosen, ::if_nametoindex(one->ifa_name)) == chosen.end()) continue;
+    v4 = v4 || one->ifa_addr->sa_family == AF_INET;
+    v6 = v6 || one->ifa_addr->sa_family == AF_INET6;
+  }
+  ::freeifaddrs(list);
+  return v6 && !v4;
+}
+
 PeerClass Whereabouts::of(const core::Address& address) {
   // Mostly this is the answer, and the kernel need not be asked.
   if (core::class_of(address, {}, group_) == PeerClass::lan) return PeerClass::lan;

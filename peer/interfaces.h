@@ -19,6 +19,9 @@ namespace lanward::peer {
 // The networks that this machine is in, lines to one other machine left out.
 [[nodiscard]] std::vector<core::Network> read_networks();
 
+// The interfaces on which peers are looked for have addresses of IPv6 alone.
+[[nodiscard]] bool has_only_ipv6();
+
 // Tells where peers are. Any thread.
 class Whereabouts {
  public:

@@ -5,6 +5,8 @@
 
 #include <libtorrent/address.hpp>
 
+#include "peer/endpoint.h"
+
 namespace lanward::peer {
 namespace {
 
@@ -37,6 +39,8 @@ lt::ip_filter to_filter(const core::PeerRules& rules) {
   last.fill(0xff);
   filter.add_rule(lt::address_v6(), lt::address_v6(last), some_only ? kBlocked : kAllowed);
   if (!rules.serving) return filter;
+  // What is dialled by them was asked about by its own address.
+  filter.add_rule(stand_in(0, 0).address(), stand_in(~std::uint32_t{0}, 0).address(), kAllowed);
   if (some_only) {
     for (const core::Network& network :
          rules.allow.empty() ? core::private_networks() : rules.allow) {

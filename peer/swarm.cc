@@ -22,6 +22,7 @@
 #include "peer/file_watch.h"
 #include "peer/gate.h"
 #include "peer/group_file.h"
+#include "peer/interfaces.h"
 #include "peer/network_thread.h"
 #include "peer/peer_filter.h"
 #include "peer/rules_file.h"
@@ -55,6 +56,10 @@ Result<lt::tcp::endpoint> free_port(const lt::address& address) {
                                         error.what() + "; choose another address");
   }
 }
+
+// Where peers are accepted without further ado. One family only: two machines that have both would
+// meet twice.
+std::string default_listen() { return has_only_ipv6() ? "[::]:0" : "0.0.0.0:0"; }
 
 // Random, so that two members that dial each other agree which connection stays.
 core::AuthMemberId make_member_id() {
@@ -124,6 +129,8 @@ class LibtorrentSwarm::Session : public std::enable_shared_from_this<Session> {
   void guard_upload();
   // Follows the files of the group and of the rules.
   void watch_files(core::PeerRules rules);
+  // Who could not be a peer before may be one now. Any thread.
+  void reach_again();
   [[nodiscard]] Result<void> wait_for_listener(const std::string& address);
   void end();
 
@@ -221,18 +228,30 @@ void LibtorrentSwarm::Session::watch_files(core::PeerRules rules) {
     if (!file->empty()) files.push_back(*file);
   }
   if (files.empty()) return;
-  watch = std::make_unique<FileWatch>(
-      files, [gate = gate, path = options.rules_file, rules = std::move(rules), facts = facts,
-              handle = lt::session_handle(*session)]() mutable {
-        static_cast<void>(gate->reload());
-        if (path.empty()) return;
-        auto read = read_peer_rules(path);
-        if (!read || *read == rules) return;
-        rules = std::move(*read);
-        facts->set_rules(rules);
-        // Ends the sessions of those who are blocked now.
-        handle.set_ip_filter(to_filter(rules));
+  watch =
+      std::make_unique<FileWatch>(files, [this, path = options.rules_file, rules = std::move(rules),
+                                          handle = lt::session_handle(*session)]() mutable {
+        bool changed = gate->reload().value_or(false);
+        if (auto read = path.empty() ? rules : read_peer_rules(path); read && *read != rules) {
+          changed = true;
+          rules = std::move(*read);
+          facts->set_rules(rules);
+          // Ends the sessions of those who are blocked now.
+          handle.set_ip_filter(to_filter(rules));
+        }
+        if (changed) reach_again();
       });
+}
+
+void LibtorrentSwarm::Session::reach_again() {
+  if (beacon) beacon->announce_again();
+  network->post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    for (const auto& torrent : self->torrents) {
+      if (const auto alive = torrent.lock()) alive->reach_again();
+    }
+  });
 }
 
 void LibtorrentSwarm::Session::end() {
@@ -332,7 +351,7 @@ LibtorrentSwarm::~LibtorrentSwarm() { session_->end(); }
 
 Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::create(SwarmOptions options) {
   link_tcp_nodelay();
-  const std::string address = options.listen.empty() ? "0.0.0.0:0" : options.listen;
+  const std::string address = options.listen.empty() ? default_listen() : options.listen;
   const auto listen = parse_endpoint(address);
   if (!listen) return tl::unexpected(listen.error());
   if (listen->port() != 0) return start(options, address);
@@ -377,12 +396,12 @@ Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::start(const SwarmOptio
     return tl::unexpected(listening.error());
   }
   session->facts->set_rules(rules);
-  session->watch_files(std::move(rules));
-  session->guard_upload();
   if (options.beacon) {
     const lt::tcp::endpoint listen(parse_endpoint(address)->address(),
                                    swarm->listen_port().value_or(0));
     session->beacon = Beacon::start(listen, session->gate, options.sha256);
+  session->watch_files(std::move(rules));
+  session->guard_upload();
   }
   return swarm;
 }

@@ -31,7 +31,8 @@ struct SwarmLimits {
 inline constexpr std::uint64_t kPeerRateMax = 2'000'000'000;
 
 struct SwarmOptions {
-  // ADDRESS:PORT or [ADDRESS]:PORT, port 0: any free port. Empty: 0.0.0.0:0.
+  // ADDRESS:PORT or [ADDRESS]:PORT, port 0: any free port. Empty: 0.0.0.0:0, or [::]:0 where
+  // the machine has no IPv4 addresses but on loopback now.
   std::string listen;
   // Announce and look for peers by multicast on the local network (BEP 14).
   bool local_discovery = true;

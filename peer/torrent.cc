@@ -6,10 +6,12 @@
 
 #include <libtorrent/error_code.hpp>
 #include <libtorrent/extensions/ut_metadata.hpp>
+#include <libtorrent/peer_connection.hpp>
 #include <libtorrent/peer_info.hpp>
 #include <libtorrent/torrent_flags.hpp>
 
 #include "peer/endpoint.h"
+#include "peer/interfaces.h"
 
 namespace lanward::peer {
 namespace {
@@ -85,7 +87,7 @@ void Torrent::on_files_checked() {
   ready_ = true;
   for (const auto& peer : static_peers_) {
     if (peer.port() == 0) continue;
-    dialler_.add(peer, Dialler::Tries::unlimited, Clock::now());
+    dialler_.add(on_link(peer), Dialler::Tries::unlimited, Clock::now());
     sources_->encounters().found(to_core(peer).address);
   }
   dial_soon();
@@ -177,10 +179,38 @@ std::vector<std::shared_ptr<Connection>> Torrent::connections() {
 
 std::shared_ptr<lt::peer_plugin> Torrent::new_connection(const lt::peer_connection_handle& handle) {
   if (handle.type() != lt::connection_type::bittorrent) return nullptr;
+  replace_stand_in(handle);
   auto connection = std::make_shared<Connection>(weak_from_this(), layout_.piece_count(), handle);
   (void)connections();  // forgets the dead ones
   connections_.push_back(connection);
   return connection;
+}
+
+// libtorrent refuses to dial addresses of a link, because it forgets the interface of what it is
+// told to dial. So it is told of a stand-in, which becomes the address when the connection is made.
+std::optional<lt::tcp::endpoint> Torrent::stand_in_for(const lt::tcp::endpoint& address) {
+  if (!address.address().is_v6() || !address.address().to_v6().is_link_local()) return address;
+  if (lacks_link(address) || !sources_->encounters().permits(to_core(address).address)) {
+    return std::nullopt;
+  }
+  auto at = std::ranges::find(links_, address);
+  if (at == links_.end()) {
+    if (links_.size() >= Dialler::kAddressesMax) return std::nullopt;
+    at = links_.insert(at, address);
+  }
+  return stand_in(static_cast<std::uint32_t>(at - links_.begin()), address.port());
+}
+
+// It has not begun to dial yet.
+//
+// libtorrent does not export the type information that a check of the object's type would need.
+__attribute__((no_sanitize("vptr"))) void Torrent::replace_stand_in(
+    const lt::peer_connection_handle& handle) const {
+  const auto connection = handle.native_handle();
+  if (!connection || !connection->is_outgoing()) return;
+  const auto number = stand_in_number(connection->remote());
+  if (!number || *number >= links_.size()) return;
+  const_cast<lt::tcp::endpoint&>(connection->remote()) = links_[*number];
 }
 
 std::shared_ptr<Connection> Torrent::dialled(const lt::tcp::endpoint& endpoint) {
@@ -230,8 +260,28 @@ void Torrent::ban(core::SourceId id) {
 void Torrent::dial(const lt::tcp::endpoint& address) {
   if (address.port() == 0) return;
   sources_->encounters().found(to_core(address).address);
-  dialler_.add(address, Dialler::Tries::once, Clock::now());
+  dialler_.add(on_link(address), Dialler::Tries::once, Clock::now());
   dial_soon();
+}
+
+void Torrent::reach_again() {
+  for (const auto& connection : connections()) {
+    // The others libtorrent ends itself; of these it knows the stand-in.
+    const lt::address remote = connection->remote().address();
+    const bool link = remote.is_v6() && remote.to_v6().is_link_local();
+    if (link && !sources_->encounters().permits(to_core(connection->remote()).address)) {
+      connection->cut(lt::errors::banned_by_ip_filter);
+    }
+  }
+  dialler_.retry_all(Clock::now());
+  dial_soon();
+}
+
+lt::tcp::endpoint Torrent::on_link(const lt::tcp::endpoint& address) const {
+  if (!lacks_link(address)) return address;
+  if (const auto known = dialler_.known_as(address)) return *known;
+  const auto interfaces = core::choose_interfaces(read_interfaces());
+  return interfaces.size() == 1 ? with_link(address, interfaces.front()) : address;
 }
 
 void Torrent::found(const lt::tcp::endpoint& address) {
@@ -296,8 +346,10 @@ void Torrent::dial_due() {
   for (const lt::tcp::endpoint& address : dialler_.take_due(Clock::now())) {
     if (sources_->is_banned(to_string(address))) continue;
     if (is_connected(address)) continue;
+    const auto stand_in = stand_in_for(address);
+    if (!stand_in) continue;
     // What a tracker says lowers the count of failures, which makes it a candidate again.
-    if_alive([&] { handle_.connect_peer(address, lt::peer_info::tracker); });
+    if_alive([&] { handle_.connect_peer(*stand_in, lt::peer_info::tracker); });
     any = true;
   }
   if (!any) return;

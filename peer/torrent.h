@@ -60,6 +60,8 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   [[nodiscard]] bool is_crowded(const lt::tcp::endpoint& remote);
   // Nobody is given what it has asked for.
   void choke_all();
+  // Keys or rules have changed: who was out of reach may be a peer now.
+  void reach_again();
   void joined(const lt::tcp::endpoint& listens_on) { dialler_.connected(listens_on); }
   void dial_ended(const lt::tcp::endpoint& address, const lt::error_code& why, bool answered);
 
@@ -79,6 +81,11 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   void found(const lt::tcp::endpoint& address);  // by the beacon
   void hide();                                   // from the beacon
   [[nodiscard]] bool is_connected(const lt::tcp::endpoint& address);
+  // With the interface that an address of a link belongs to, if that can be told.
+  [[nodiscard]] lt::tcp::endpoint on_link(const lt::tcp::endpoint& address) const;
+  // What libtorrent is told to dial in its place; nothing: it cannot be dialled.
+  [[nodiscard]] std::optional<lt::tcp::endpoint> stand_in_for(const lt::tcp::endpoint& address);
+  void replace_stand_in(const lt::peer_connection_handle& handle) const;
   void dial_due();
   void dial_soon();  // as soon as something is due
 
@@ -94,6 +101,7 @@ class Torrent final : public lt::torrent_plugin, public std::enable_shared_from_
   core::Prng random_;
   core::Digest swarm_name_{};
   Dialler dialler_;
+  std::vector<lt::tcp::endpoint> links_;  // by number of their stand-ins; at most kAddressesMax
   bool dialling_ = false;
   bool paused_ = false;  // by libtorrent, after an error of the disk
   bool wake_set_ = false;

@@ -97,5 +97,34 @@ TEST(Dialler, RemembersNoMoreThanItMay) {
   EXPECT_EQ(dialler.take_due(now).size(), Dialler::kAddressesMax);
 }
 
+TEST(Dialler, DialsAllAnewWhenSomethingHasChanged) {
+  Dialler dialler;
+  const Dialler::TimePoint now{};
+  for (const std::uint16_t port : {1, 2, 3}) dialler.add(at(port), Dialler::Tries::once, now);
+  EXPECT_EQ(dialler.take_due(now).size(), 3U);
+  dialler.failed(at(1), true, now);  // given up
+  dialler.is_self(at(2));
+  dialler.retry_all(now + 1h);  // of the third nothing was heard
+  EXPECT_EQ(dialler.take_due(now + 1h), (Addresses{at(1), at(3)}));
+  dialler.failed(at(1), true, now + 1h);
+  EXPECT_FALSE(dialler.next()) << "once each";
+}
+
+TEST(Dialler, TellsTheInterfaceOfAnAddressUnlessItIsOnSeveral) {
+  const auto on = [](unsigned long interface, std::uint16_t port) {
+    lt::address_v6 address = lt::make_address_v6("fe80::1");
+    address.scope_id(interface);
+    return lt::tcp::endpoint(address, port);
+  };
+  Dialler dialler;
+  EXPECT_EQ(dialler.known_as(on(0, 1)), std::nullopt);
+  dialler.add(on(2, 1), Dialler::Tries::once, {});
+  dialler.add(on(3, 2), Dialler::Tries::once, {});
+  EXPECT_EQ(dialler.known_as(on(0, 1)), on(2, 1));
+  dialler.add(on(3, 1), Dialler::Tries::once, {});
+  EXPECT_EQ(dialler.known_as(on(0, 1)), std::nullopt);
+  EXPECT_EQ(dialler.known_as(on(0, 2)), on(3, 2));
+}
+
 }  // namespace
 }  // namespace lanward::test

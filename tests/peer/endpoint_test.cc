@@ -24,5 +24,29 @@ TEST(Endpoint, RefusesWhatIsNotAnAddressAndPort) {
   }
 }
 
+TEST(Endpoint, AnAddressOfALinkNeedsTheInterface) {
+  const lt::tcp::endpoint bare = *parse_endpoint("[fe80::1]:7");
+  EXPECT_TRUE(lacks_link(bare));
+  const lt::tcp::endpoint full = with_link(bare, 3);
+  EXPECT_FALSE(lacks_link(full));
+  EXPECT_NE(full, bare);
+  EXPECT_EQ(full.address().to_v6().scope_id(), 3U);
+  EXPECT_EQ(without_link(full), bare);
+  for (const char* text : {"[fd00::1]:7", "[::1]:7", "10.0.0.1:7"}) {
+    EXPECT_FALSE(lacks_link(*parse_endpoint(text))) << text;
+  }
+  EXPECT_EQ(with_link(*parse_endpoint("10.0.0.1:7"), 3), *parse_endpoint("10.0.0.1:7"));
+}
+
+TEST(Endpoint, AStandInTellsItsNumberAndIsNobodysAddress) {
+  for (const std::uint32_t number : {0U, 1U, 255U, 256U, 1023U, ~0U}) {
+    EXPECT_EQ(stand_in_number(stand_in(number, 7)), number);
+    EXPECT_EQ(stand_in(number, 7).port(), 7);
+  }
+  for (const char* text : {"[fe80::1]:7", "[100:0:0:1::1]:7", "[100::1:0:0:1]:7", "1.0.0.0:7"}) {
+    EXPECT_EQ(stand_in_number(*parse_endpoint(text)), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace lanward::peer

@@ -7,6 +7,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +18,7 @@
 #include "engine/core/beacon.h"
 #include "engine/core/token_bucket.h"
 #include "peer/beacon_socket.h"
+#include "peer/dns_sd.h"
 #include "peer/gate.h"
 
 namespace lanward::peer {
@@ -28,11 +31,16 @@ class Beacon {
   // under its lock: it must only pass the news on.
   using Found = std::function<void(const lt::tcp::endpoint&)>;
 
+  // How what is said gets to others: by datagrams of multicast, by DNS-SD.
+  struct Ways {
+    bool multicast = true;
+    bool dns_sd = false;
+  };
   // Where peers are accepted; an unspecified address: on every interface that core's rules choose.
-  // Null if the system gives no socket: then there is no beacon.
+  // Null if the system gives no socket, and there is no other way: then there is no beacon.
   [[nodiscard]] static std::unique_ptr<Beacon> start(const lt::tcp::endpoint& listen,
                                                      std::shared_ptr<Gate> gate,
-                                                     core::Sha256Fn sha256);
+                                                     core::Sha256Fn sha256, Ways ways);
   ~Beacon();
 
   // Announces the content at once, and tells of those who announce it. Any thread.
@@ -41,10 +49,12 @@ class Beacon {
   void remove(ContentId id);
   // Announces everything anew: who did not listen before may do so now. Any thread.
   void announce_again();
+  // Why DNS-SD, which was asked for, finds nobody; empty: it works, or nobody asked. Any thread.
+  [[nodiscard]] std::string trouble();
 
  private:
   Beacon(const lt::tcp::endpoint& listen, std::shared_ptr<Gate> gate, core::Sha256Fn sha256,
-         std::vector<BeaconSocket> sockets);
+         std::vector<BeaconSocket> sockets, bool dns_sd);
 
   struct Content {
     core::Digest swarm{};
@@ -56,6 +66,13 @@ class Beacon {
   void choose_interfaces();
   void send_due();  // REQUIRES: mutex_
   void hear(BeaconSocket& socket);
+  void take(std::span<const std::uint8_t> datagram, std::span<const core::GroupKey> keys,
+            const lt::address& from);
+  // What is to be said at that moment; empty: nothing can be. REQUIRES: mutex_.
+  [[nodiscard]] std::vector<std::uint8_t> datagram_of(const std::vector<ContentId>& contents,
+                                                      std::uint64_t sender, std::uint32_t sequence);
+  void list_soon();  // by DNS-SD. REQUIRES: mutex_
+  void list_due();
   void renew_tags(core::WallTime now);  // REQUIRES: mutex_
   void add_tags(ContentId id, Content& content, core::WallTime now);
   void hit(const core::BeaconMessage& message, const lt::address& from);  // REQUIRES: mutex_
@@ -65,6 +82,9 @@ class Beacon {
   const std::shared_ptr<Gate> gate_;
   const core::Sha256Fn sha256_;
   const std::uint64_t sender_;
+  const std::uint64_t listed_as_;  // the sender of what DNS-SD says: it is numbered by itself
+  const bool uses_dns_sd_;
+  std::unique_ptr<DnsSd> dns_sd_;  // thread_ only
   std::vector<BeaconSocket> sockets_;
   int wake_ = -1;
   int changes_ = -1;
@@ -80,6 +100,9 @@ class Beacon {
   core::TokenBucket hits_;
   std::uint64_t next_id_ = 1;
   std::uint32_t sequence_ = 0;
+  std::optional<core::Instant> list_at_;
+  std::uint32_t list_sequence_ = 0;
+  std::string trouble_;
   std::thread thread_;
 };
 

@@ -396,13 +396,14 @@ Result<std::unique_ptr<LibtorrentSwarm>> LibtorrentSwarm::start(const SwarmOptio
     return tl::unexpected(listening.error());
   }
   session->facts->set_rules(rules);
-  if (options.beacon) {
+  if (options.beacon || options.dns_sd) {
     const lt::tcp::endpoint listen(parse_endpoint(address)->address(),
                                    swarm->listen_port().value_or(0));
-    session->beacon = Beacon::start(listen, session->gate, options.sha256);
+    session->beacon = Beacon::start(listen, session->gate, options.sha256,
+                                    {.multicast = options.beacon, .dns_sd = options.dns_sd});
+  }
   session->watch_files(std::move(rules));
   session->guard_upload();
-  }
   return swarm;
 }
 
@@ -413,6 +414,10 @@ std::optional<std::uint16_t> LibtorrentSwarm::listen_port() const {
 }
 
 UploadStatus LibtorrentSwarm::upload_status() const { return session_->guard->status(); }
+
+std::string LibtorrentSwarm::remark() const {
+  return session_->beacon ? session_->beacon->trouble() : std::string();
+}
 
 std::unique_ptr<ports::SwarmMember> LibtorrentSwarm::join(const ports::SwarmRequest& request,
                                                           ports::FactSink facts) {

@@ -38,6 +38,8 @@ struct SwarmOptions {
   bool local_discovery = true;
   // Find peers by our own beacon (docs/protocol.md), too.
   bool beacon = false;
+  // And by what the beacon says by DNS-SD, where there is an Avahi daemon.
+  bool dns_sd = false;
   // Where completions of leave() are posted. Null: they are called on any thread.
   ports::Loop* loop = nullptr;
   // File of the group whose members alone are peers (docs/security.md); it is read again whenever
@@ -68,6 +70,7 @@ class LibtorrentSwarm final : public ports::Swarm {
   [[nodiscard]] std::unique_ptr<ports::SwarmMember> join(const ports::SwarmRequest& request,
                                                          ports::FactSink facts) override;
   [[nodiscard]] UploadStatus upload_status() const override;
+  [[nodiscard]] std::string remark() const override;
 
  private:
   class Session;

@@ -197,6 +197,8 @@ class Get {
         wait = std::min(wait, left);
       }
       if (waiter_.wait(wait) == Waiter::Woken::signal) break;
+      // Whether a service is there is known late, and may change.
+      if (options_.peer_options.dns_sd) report_notes(statuses());
     }
     reporter_.share_ended(job_->sources().value_or(std::vector<SourceStats>{}));
   }

@@ -237,6 +237,7 @@ struct Contradiction {
     if (options.use_peers) return {};
     if (!options.listen.empty()) return "--listen contradicts --no-peers";
     if (options.keep_going) return "--keep-going contradicts --no-peers";
+    if (options.peer_options.dns_sd) return "--dns-sd contradicts --no-peers";
     return {};
   }
   std::string operator()(const auto&) const { return {}; }

@@ -81,6 +81,7 @@ std::string contradiction_of(const GetOptions& options) {
   if (!options.listen.empty()) return "--listen contradicts --no-peers";
   if (options.share) return "--share contradicts --no-peers";
   if (!options.peer_options.group.empty()) return "--group contradicts --no-peers";
+  if (options.peer_options.dns_sd) return "--dns-sd contradicts --no-peers";
   return {};
 }
 

@@ -64,6 +64,7 @@ struct PeerOptions {
   std::string group;                 // file; empty: everybody on the network
   std::string rules;                 // file; empty: of the state directory, if there is one
   std::optional<DownloadMode> mode;  // nothing: the one that fits the rest
+  bool dns_sd = false;
   PeerLimits limits;
 };
 

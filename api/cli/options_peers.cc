@@ -86,6 +86,8 @@ void add_peer_options(CLI::App& app, PeerOptions& options) {
           },
           ""));
   add_limits(app, options.limits);
+  app.add_flag("--dns-sd", options.dns_sd,
+               "Find peers by DNS-SD, too, through the Avahi daemon of this machine");
   app.add_option("--group", options.group,
                  "Only members of this group are peers; made by lanward group init")
       ->type_name("FILE");
@@ -160,6 +162,7 @@ void apply(const PeerOptions& from, EngineOptions& to) {
   to.group_file = from.group;
   to.peer_rules_file = from.rules;
   to.peer_limits = from.limits;
+  to.dns_sd = from.dns_sd;
 }
 
 std::string group_id(const PeerOptions& options) {

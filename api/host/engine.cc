@@ -242,6 +242,7 @@ Result<void> EngineImpl::open_swarm(const EngineOptions& options) {
   auto start = [settings = peer::SwarmOptions{.listen = options.listen,
                                               .local_discovery = options.local_discovery,
                                               .beacon = options.local_discovery,
+                                              .dns_sd = options.dns_sd,
                                               .loop = loop_.get(),
                                               .group_file = options.group_file,
                                               .rules_file = rules_file_of(options),

@@ -40,6 +40,9 @@ class LateSwarm final : public ports::Swarm {
   [[nodiscard]] UploadStatus upload_status() const override {
     return swarm_ == nullptr ? UploadStatus{} : swarm_->upload_status();
   }
+  [[nodiscard]] std::string remark() const override {
+    return swarm_ == nullptr ? std::string() : swarm_->remark();
+  }
   [[nodiscard]] core::SwarmReadiness readiness() const override;
   // Nothing before it is started. Any thread.
   [[nodiscard]] std::optional<std::uint16_t> listen_port() const;

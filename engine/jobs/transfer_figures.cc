@@ -77,8 +77,9 @@ FileStatus Transfer::status() const {
   if (!where.empty()) status.note += (status.note.empty() ? "" : "; ") + where;
   status.peers_answer = peers_answer();
   if (ports_.swarm != nullptr && !core::peers_barrier(file_peers())) {
-    const std::string trouble = ports_.swarm->trouble();
-    if (!trouble.empty()) status.note += (status.note.empty() ? "" : "; ") + trouble;
+    for (const std::string& trouble : {ports_.swarm->trouble(), ports_.swarm->remark()}) {
+      if (!trouble.empty()) status.note += (status.note.empty() ? "" : "; ") + trouble;
+    }
     const UploadStatus upload = ports_.swarm->upload_status();
     if (upload.bar != UploadBar::none && upload.bar != UploadBar::switched) {
       status.note += (status.note.empty() ? "peers get nothing: " : "; peers get nothing: ");

@@ -59,6 +59,9 @@ class Swarm {
                                                           FactSink facts) = 0;
   // Why nobody has peers, for the user to read; empty while there is no cause. Loop thread only.
   [[nodiscard]] virtual std::string trouble() const { return {}; }
+  // What was asked for and does not work, though there may be peers; empty: all does. Loop thread
+  // only.
+  [[nodiscard]] virtual std::string remark() const { return {}; }
   [[nodiscard]] virtual core::SwarmReadiness readiness() const {
     return trouble().empty() ? core::SwarmReadiness::running : core::SwarmReadiness::failed;
   }

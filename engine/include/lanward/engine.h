@@ -59,6 +59,9 @@ struct EngineOptions {
   // With peers_on_demand: called once, on a thread of the engine, when there is a listen_port().
   std::function<void(std::uint16_t)> on_listening = {};
   bool local_discovery = true;  // find peers by multicast on the local network
+  // Find peers by DNS-SD, too, through the Avahi daemon of the machine. While there is none, the
+  // note of each file says so.
+  bool dns_sd = false;
   // File of the group whose members alone are peers (lanward/group.h); it is read again whenever it
   // changes. Empty: everybody on the network may be a peer.
   std::string group_file = {};

@@ -208,9 +208,12 @@ __attribute__((no_sanitize("vptr"))) void Torrent::replace_stand_in(
     const lt::peer_connection_handle& handle) const {
   const auto connection = handle.native_handle();
   if (!connection || !connection->is_outgoing()) return;
-  const auto number = stand_in_number(connection->remote());
-  if (!number || *number >= links_.size()) return;
-  const_cast<lt::tcp::endpoint&>(connection->remote()) = links_[*number];
+  const lt::tcp::endpoint told = connection->remote();
+  const auto number = stand_in_number(told);
+  // Whoever has come from such an address itself, libtorrent dials there.
+  const lt::tcp::endpoint meant =
+      number && *number < links_.size() ? links_[*number] : on_link(told);
+  if (meant != told) const_cast<lt::tcp::endpoint&>(connection->remote()) = meant;
 }
 
 std::shared_ptr<Connection> Torrent::dialled(const lt::tcp::endpoint& endpoint) {

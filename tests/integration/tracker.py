@@ -61,7 +61,10 @@ class OpenTracker:
         if self.process.poll() is not None:
             raise AssertionError("opentracker ended: " + (self.directory / "log").read_text())
         with contextlib.suppress(OSError):
-            return b"failure reason" not in self.ask(infohash, "stopped")
+            # Of those that leave it does not ask whether they may be there.
+            refused = b"failure reason" in self.ask(infohash, "started")
+            self.ask(infohash, "stopped")
+            return not refused
         return False
 
     def members(self, infohash):

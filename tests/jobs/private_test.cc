@@ -97,6 +97,28 @@ TEST_F(PrivateTest, WhatIsAskedWithCredentialsHasNoPeersAndIsNotForLater) {
   }
 }
 
+TEST_F(PrivateTest, WhatAJobWouldSendIsKnownBeforeItBegins) {
+  const JobChange none{.custom_headers = std::vector<std::string>{}};
+  const JobChange some{.custom_headers = std::vector<std::string>{"X-Pass: 1"}};
+  const JobId id = create();
+  run_add(id, file_of(1, "/out/a"));
+  EXPECT_EQ(reason(id), PeersReason::idle);
+  run_change(id, some);
+  EXPECT_EQ(reason(id), PeersReason::private_content);
+  run_change(id, none);
+  EXPECT_EQ(reason(id), PeersReason::idle);
+  run_change(id, {.client_certificate = "/etc/me.pem"});
+  EXPECT_EQ(reason(id), PeersReason::private_content);
+  run_change(id, {.client_certificate = ""});
+  // What has begun keeps to what it was told.
+  run_change(id, some);
+  run(id, &Job::resume);
+  run_change(id, none);
+  EXPECT_EQ(reason(id), PeersReason::private_content);
+  run(id, &Job::suspend);
+  EXPECT_EQ(reason(id), PeersReason::idle);
+}
+
 TEST_F(PrivateTest, AHeaderThatOpensNoDoorDoesNoHarm) {
   const JobId id = start_file(file_of(1, "/out/a"),
                               {.custom_headers = std::vector<std::string>{"User-Agent: lanward"}});

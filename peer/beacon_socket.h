@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <lanward/error.h>
@@ -42,7 +43,7 @@ class BeaconSocket {
   [[nodiscard]] std::optional<Heard> receive(std::span<std::uint8_t> buffer);
 
  private:
-  BeaconSocket(int socket, const lt::address& source) : socket_(socket), source_(source) {}
+  BeaconSocket(int socket, lt::address source) : socket_(socket), source_(std::move(source)) {}
   void set_member(std::uint32_t interface, bool member);
 
   int socket_;

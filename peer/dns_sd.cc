@@ -32,6 +32,7 @@ constexpr std::size_t kServicesMax = 512;
 
 // What is used of the library, by the names it has there.
 struct Library {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
 #define LANWARD_AVAHI(name) decltype(&avahi_##name) name = nullptr
   LANWARD_AVAHI(threaded_poll_new);
   LANWARD_AVAHI(threaded_poll_free);

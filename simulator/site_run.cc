@@ -44,6 +44,12 @@ core::Manifest manifest_of(const Scenario& scenario) {
   return manifest;
 }
 
+SwarmSettings swarm_settings(const Scenario& scenario) {
+  SwarmSettings settings = scenario.swarm;
+  settings.machines = scenario.peers;
+  return settings;
+}
+
 // Only contents without manifest are hashed by the engine itself; any function of the bytes does.
 core::Digest simulated_sha256(std::span<const std::byte> bytes) {
   std::uint64_t state = bytes.size();
@@ -126,7 +132,8 @@ SiteRun::SiteRun(const Scenario& scenario)
       network_(queue_),
       wan_(network_.add_link(scenario.wan)),
       origin_(queue_, network_, wan_, scenario.origin),
-      site_(queue_, network_, scenario.swarm, core::Seed{seed_of(scenario, Stream::swarm)}),
+      site_(queue_, network_, swarm_settings(scenario),
+            core::Seed{seed_of(scenario, Stream::swarm)}),
       checker_(scenario, manifest_.content.layout, queue_),
       victims_(core::Seed{seed_of(scenario, Stream::victims)}),
       churn_(core::Seed{seed_of(scenario, Stream::churn)}) {

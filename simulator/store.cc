@@ -232,7 +232,8 @@ void SimContentStore::put_dropped(std::uint64_t bytes, core::SourceId source) {
 }
 
 core::Duration SimContentStore::hash_time(core::PieceIndex piece) const {
-  const std::uint64_t size = content_.layout.size_of(piece);
+  const std::uint64_t size =
+      std::min<std::uint64_t>(content_.layout.size_of(piece), settings_.hash_behind.value);
   return core::Duration{size * 1'000'000'000 / settings_.hash_rate.value};
 }
 

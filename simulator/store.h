@@ -1,9 +1,9 @@
 // The piece cache of one simulated machine: counts and origins of blocks instead of bytes.
 //
-// Modelled: blocks, their sources and the ledger, exactly; the time a piece needs to be hashed;
-// verification, whose outcome follows from whether the bytes that arrived were intact; contents
-// that outlive a transfer. Not modelled: payload (read() answers zeros), writers that lag behind,
-// full disks, crashes.
+// Modelled: blocks, their sources and the ledger, exactly; the time that the end of a piece needs
+// to be hashed; verification, whose outcome follows from whether the bytes that arrived were
+// intact; contents that outlive a transfer. Not modelled: payload (read() answers zeros), writers
+// that lag behind, full disks, crashes.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,9 @@ enum class Payload : std::uint8_t { intact, corrupt };
 
 struct StoreSettings {
   core::ByteRate hash_rate{core::kMiB * 1024};  // SHA-256 of one core with SHA extensions
+  // Blocks are hashed as they arrive, at most so many bytes at a time (kBlocksPerBatch of the piece
+  // cache): no more is still to do when the last block of a piece has come.
+  core::ByteCount hash_behind{core::kKiB * 512};
 };
 
 // Bytes over all openings of one content.

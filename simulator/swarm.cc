@@ -210,6 +210,7 @@ MemberId Site::join(const ports::SwarmRequest& request, ports::FactSink facts, c
   m->wanted = core::PieceSet(pieces);
   Swarm& swarm = *m->swarm;
   swarm.words = m->offered.words().size();
+  if (settings_.machines > settings_.connections_max) swarm.crowd = true;
   m->row = static_cast<std::uint32_t>(swarm.lines.size() / swarm.stride());
   swarm.lines.resize(swarm.lines.size() + swarm.stride());
   std::copy(m->offered.words().begin(), m->offered.words().end(), swarm.row(m->row));

@@ -36,7 +36,10 @@ struct SwarmSettings {
   // A small site is a full mesh; beyond that each machine looks for `connections_out` others and
   // takes as many as come up to `connections_max`.
   std::uint32_t connections_max = 80;
-  std::uint32_t connections_out = 12;
+  std::uint32_t connections_out = 20;
+  // Machines that are to come: a site that will be large is one from its first machine on.
+  // Otherwise the first to join would be a full mesh of their own, with no room for anybody else.
+  std::uint32_t machines = 0;
   // Pieces that one machine sends, and gets, at once. Equal numbers keep both ends busy.
   std::uint32_t upload_slots = 4;
   std::uint32_t sources_max = 4;

@@ -57,6 +57,26 @@ TEST_F(StoreTest, VerifiesAPieceWhenItsLastBlockHasComeAndItIsHashed) {
   EXPECT_EQ(ledger_of(kPeer).useful.value, kBlock);
 }
 
+// Blocks are hashed as they arrive.
+TEST(StoreOfLongPieces, HashesOnlyTheEndOfAPieceAfterItsLastBlock) {
+  EventQueue queue;
+  constexpr StoreSettings kSettings;
+  SimPieceStore store(queue, kSettings);
+  RecordedFacts facts;
+  core::Manifest manifest = test_manifest(1);
+  constexpr std::uint32_t kLong = 4 * core::kMiB;
+  manifest.content.layout = {core::ByteCount{kLong}, kLong};
+  const auto content = open_content(queue, store, manifest.content, facts);
+  content->put_missing(core::PieceIndex{0}, kLong, kOrigin, Payload::intact);
+  constexpr std::uint64_t kEnd = core::kMiB / 2;
+  EXPECT_EQ(content->hash_time(core::PieceIndex{0}),
+            core::Duration{kEnd * 1'000'000'000 / kSettings.hash_rate.value});
+  run_for(queue, content->hash_time(core::PieceIndex{0}) - core::Duration{1});
+  EXPECT_EQ(facts.count<core::PieceVerified>(), 0U);
+  run_for(queue, core::Duration{1});
+  EXPECT_EQ(facts.count<core::PieceVerified>(), 1U);
+}
+
 TEST_F(StoreTest, CountsEveryByteOfADuplicateAsWasted) {
   content_->put_block(core::PieceIndex{0}, 2, kOrigin, Payload::intact);
   content_->put_block(core::PieceIndex{0}, 2, kPeer, Payload::intact);

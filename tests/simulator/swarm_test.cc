@@ -254,6 +254,32 @@ TEST_F(CrowdTest, TakesNoMoreConnectionsThanAllowed) {
   }
 }
 
+class LargeSiteTest : public SwarmTest {
+ protected:
+  static constexpr std::uint32_t kFirst = 6;
+
+  LargeSiteTest() : SwarmTest({.connections_max = 6, .connections_out = 2, .machines = 30}) {}
+};
+
+// They would have no room for those that come later, and be a site of their own.
+TEST_F(LargeSiteTest, ItsFirstMachinesDoNotAllConnectToOneAnother) {
+  for (std::uint32_t host = 0; host < kFirst; ++host) add(false);
+  run_for(queue_, kEstablished);
+  std::uint32_t ends = 0;
+  for (std::uint32_t host = 0; host < kFirst; ++host) {
+    EXPECT_GE(site_.connections(host), settings_.connections_out) << host;
+    ends += site_.connections(host);
+  }
+  EXPECT_LE(ends, kFirst * 2 * settings_.connections_out);
+}
+
+TEST_F(LargeSiteTest, PassesOnWhatTheFirstMachineHas) {
+  add(true);
+  for (std::uint32_t host = 1; host < kFirst; ++host) add(false).member->allow(kAll);
+  run_for(queue_, std::chrono::minutes{1});
+  for (const auto& m : machines_) EXPECT_GE(m->content->verified().count(), kPieces - 1);
+}
+
 // News reach the engine in batches there; none may be left behind.
 TEST_F(CrowdTest, HearsOfEveryPieceOfItsNeighbours) {
   gather();

@@ -44,9 +44,17 @@ core::Manifest manifest_of(const Scenario& scenario) {
   return manifest;
 }
 
+// In a larger site connections cost more of the simulator's time than the one per cent by which
+// they make a site faster is worth.
+constexpr std::uint32_t kDenseMax = 2000;
+constexpr std::uint32_t kSparseConnections = 12;
+
 SwarmSettings swarm_settings(const Scenario& scenario) {
   SwarmSettings settings = scenario.swarm;
   settings.machines = scenario.peers;
+  if (scenario.peers > kDenseMax) {
+    settings.connections_out = std::min(settings.connections_out, kSparseConnections);
+  }
   return settings;
 }
 

@@ -80,9 +80,10 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lanward-bench-", dir=arguments.directory) as path:
         none = offer(arguments, Path(path), 0)
         some = offer(arguments, Path(path), arguments.contents)
-    print(f"{arguments.contents} contents, idle: {100 * some[0] / arguments.seconds:.2f} % of a core "
-          f"({100 * none[0] / arguments.seconds:.2f} % with none), {some[1] / 1024:.1f} MiB resident, "
-          f"{(some[1] - none[1]) / arguments.contents:.1f} KiB each")
+    busy, calm = (100 * cpu / arguments.seconds for cpu, _ in (some, none))
+    each = (some[1] - none[1]) / arguments.contents
+    print(f"{arguments.contents} contents, idle: {busy:.2f} % of a core ({calm:.2f} % with none), "
+          f"{some[1] / 1024:.1f} MiB resident, {each:.1f} KiB each")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ class OpenTracker:
         """The reply to somebody in the tracker's own namespace."""
         fields = {"info_hash": infohash, "peer_id": b"-test-" + bytes(14), "port": 1, "left": 1,
                   "uploaded": 0, "downloaded": 0, "compact": 1, "event": event}
-        url = self.url("http") + "?" + urllib.parse.urlencode(fields)
+        # A space as %20: opentracker takes a plus sign for what it is.
+        asked = urllib.parse.urlencode(fields, quote_via=urllib.parse.quote)
+        url = f"{self.url('http')}?{asked}"
         with self.namespace.entered(), urllib.request.urlopen(url, timeout=DEADLINE) as reply:
             return bdecode(reply.read())[0]
 

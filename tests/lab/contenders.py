@@ -281,7 +281,7 @@ def check_announce(machine, infohash):
     """That the tracker serves a content: it reads its list in the background."""
     fields = {"info_hash": bytes.fromhex(infohash), "peer_id": b"-lab-" + bytes(15), "port": 1,
               "uploaded": 0, "downloaded": 0, "left": 1, "compact": 1, "event": "stopped"}
-    url = ANNOUNCE + "?" + urllib.parse.urlencode(fields)
+    url = ANNOUNCE + "?" + urllib.parse.urlencode(fields, quote_via=urllib.parse.quote)
     end = time.monotonic() + network.START_SECONDS
     while True:
         with machine.entered(), urllib.request.urlopen(url, timeout=network.START_SECONDS) as reply:

@@ -31,31 +31,22 @@ constexpr const char* kLibrary = "libavahi-client.so.3";
 constexpr std::size_t kServicesMax = 512;
 
 // What is used of the library, by the names it has there.
+// clang-format off
+#define LANWARD_AVAHI_FUNCTIONS(each) \
+  each(threaded_poll_new) each(threaded_poll_free) each(threaded_poll_get) \
+  each(threaded_poll_start) each(threaded_poll_stop) each(threaded_poll_lock) \
+  each(threaded_poll_unlock) each(client_new) each(client_free) each(client_errno) \
+  each(strerror) each(entry_group_new) each(entry_group_reset) each(entry_group_commit) \
+  each(entry_group_is_empty) each(entry_group_add_service_strlst) \
+  each(entry_group_update_service_txt_strlst) each(service_browser_new) \
+  each(service_resolver_new) each(service_resolver_free) each(string_list_add_arbitrary) \
+  each(string_list_free)
+// clang-format on
+
 struct Library {
 // NOLINTNEXTLINE(bugprone-macro-parentheses): it declares the name
-#define LANWARD_AVAHI(name) decltype(&avahi_##name) name = nullptr
-  LANWARD_AVAHI(threaded_poll_new);
-  LANWARD_AVAHI(threaded_poll_free);
-  LANWARD_AVAHI(threaded_poll_get);
-  LANWARD_AVAHI(threaded_poll_start);
-  LANWARD_AVAHI(threaded_poll_stop);
-  LANWARD_AVAHI(threaded_poll_lock);
-  LANWARD_AVAHI(threaded_poll_unlock);
-  LANWARD_AVAHI(client_new);
-  LANWARD_AVAHI(client_free);
-  LANWARD_AVAHI(client_errno);
-  LANWARD_AVAHI(strerror);
-  LANWARD_AVAHI(entry_group_new);
-  LANWARD_AVAHI(entry_group_reset);
-  LANWARD_AVAHI(entry_group_commit);
-  LANWARD_AVAHI(entry_group_is_empty);
-  LANWARD_AVAHI(entry_group_add_service_strlst);
-  LANWARD_AVAHI(entry_group_update_service_txt_strlst);
-  LANWARD_AVAHI(service_browser_new);
-  LANWARD_AVAHI(service_resolver_new);
-  LANWARD_AVAHI(service_resolver_free);
-  LANWARD_AVAHI(string_list_add_arbitrary);
-  LANWARD_AVAHI(string_list_free);
+#define LANWARD_AVAHI(name) decltype(&avahi_##name) name = nullptr;
+  LANWARD_AVAHI_FUNCTIONS(LANWARD_AVAHI)
 #undef LANWARD_AVAHI
 };
 
@@ -72,29 +63,8 @@ const Library* load() {
     if (handle == nullptr) return nullptr;
     static Library library;
     bool complete = true;
-#define LANWARD_AVAHI(name) complete = find(handle, "avahi_" #name, library.name) && complete
-    LANWARD_AVAHI(threaded_poll_new);
-    LANWARD_AVAHI(threaded_poll_free);
-    LANWARD_AVAHI(threaded_poll_get);
-    LANWARD_AVAHI(threaded_poll_start);
-    LANWARD_AVAHI(threaded_poll_stop);
-    LANWARD_AVAHI(threaded_poll_lock);
-    LANWARD_AVAHI(threaded_poll_unlock);
-    LANWARD_AVAHI(client_new);
-    LANWARD_AVAHI(client_free);
-    LANWARD_AVAHI(client_errno);
-    LANWARD_AVAHI(strerror);
-    LANWARD_AVAHI(entry_group_new);
-    LANWARD_AVAHI(entry_group_reset);
-    LANWARD_AVAHI(entry_group_commit);
-    LANWARD_AVAHI(entry_group_is_empty);
-    LANWARD_AVAHI(entry_group_add_service_strlst);
-    LANWARD_AVAHI(entry_group_update_service_txt_strlst);
-    LANWARD_AVAHI(service_browser_new);
-    LANWARD_AVAHI(service_resolver_new);
-    LANWARD_AVAHI(service_resolver_free);
-    LANWARD_AVAHI(string_list_add_arbitrary);
-    LANWARD_AVAHI(string_list_free);
+#define LANWARD_AVAHI(name) complete = find(handle, "avahi_" #name, library.name) && complete;
+    LANWARD_AVAHI_FUNCTIONS(LANWARD_AVAHI)
 #undef LANWARD_AVAHI
     return complete ? &library : nullptr;
   }();
